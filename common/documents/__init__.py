@@ -1,0 +1,1 @@
+"""What is kept in MongoDB: one noun a file, each with its shape and every query on it."""

@@ -1,0 +1,1 @@
+"""The words used in logs and metrics."""

@@ -1,0 +1,1 @@
+"""A disposable child process in which hostile pictures are decoded."""

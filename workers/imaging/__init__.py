@@ -1,0 +1,1 @@
+"""Pictures to thumbnails, in this process; knows nothing of queues or stores."""

@@ -1,0 +1,1 @@
+"""The `imports` command: a group of verbs a file."""
