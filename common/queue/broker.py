@@ -1,0 +1,77 @@
+"""Build the broker: every middleware listed with its reason, every Redis client configured explicitly.
+
+dramatiq's own defaults are not used anywhere, because several of them lose or strand messages:
+`RedisBroker(url=…)` gives a client without retries, and the default `Retries` middleware loses a message
+whose retry cannot be enqueued. Here the document is the truth and the sweeper asks again, so the broker
+carries no retries, no age limit, no results and no callbacks at all.
+"""
+
+from __future__ import annotations
+
+import redis
+from dramatiq import Middleware
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import CurrentMessage
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.retry import Retry
+
+from common.queue.jobs import QUEUES
+
+NAMESPACE = "dramatiq"
+HEARTBEAT_MS = 15_000  # a process silent for so long has its unfinished messages handed to others
+ALL_THE_TIME = 1_000_000  # maintenance chance in a million: recovery is certain and not a matter of luck
+
+
+def door_client(url: str) -> redis.Redis:
+    """Open a client for the door: it gives up within a second, since a POST never waits for Redis."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=0.5,
+        socket_connect_timeout=0.5,
+        retry=Retry(NoBackoff(), 1),
+        health_check_interval=15,
+    )
+
+
+def worker_client(url: str) -> redis.Redis:
+    """Open a client for a worker: it rides out a restart of Redis of about ten seconds."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), 10),
+        health_check_interval=15,
+    )
+
+
+def producer(client: redis.Redis) -> RedisBroker:
+    """Build the broker of a process that only asks for work (the door, the sweeper, the operator).
+
+    No middleware: nothing in it acts when a message is enqueued, and none needs a thread here.
+    """
+    return _broker(client, [], chance=0)
+
+
+def consumer(client: redis.Redis, middleware: list[Middleware]) -> RedisBroker:
+    """Build the broker of a worker process.
+
+    `CurrentMessage` puts the message's id within reach of the log; `middleware` is what the worker
+    adds (it learns of its shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit (an
+    exception thrown into C code arrives when it is too late; renders are bounded by killing a child,
+    fetches by a deadline), Callbacks, Pipelines, Results, Prometheus.
+    """
+    return _broker(client, [CurrentMessage(), *middleware], chance=ALL_THE_TIME)
+
+
+def _broker(client: redis.Redis, middleware: list[Middleware], *, chance: int) -> RedisBroker:
+    broker = RedisBroker(
+        client=client,
+        middleware=middleware,
+        namespace=NAMESPACE,
+        heartbeat_timeout=HEARTBEAT_MS,
+        maintenance_chance=chance,
+    )
+    for queue in QUEUES:
+        broker.declare_queue(queue)
+    return broker
