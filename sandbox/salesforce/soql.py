@@ -1,0 +1,100 @@
+"""Read the small part of SOQL that an importer asks: fields of one object, conditions joined by AND."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_SHAPE = re.compile(
+    r"^\s*SELECT\s+(?P<fields>[\w\s,()]+?)\s+FROM\s+(?P<table>\w+)"
+    r"(?:\s+WHERE\s+(?P<where>.+?))?(?:\s+ORDER\s+BY\s+(?P<order>\w+)(?P<down>\s+DESC|\s+ASC)?)?"
+    r"(?:\s+LIMIT\s+(?P<limit>\d+))?\s*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_TEXT = r"'(?:[^'\\]|\\.)*'"
+_CONDITION = re.compile(
+    rf"\s*(?P<field>\w+)\s*(?:(?P<sign>!?=)\s*(?P<one>{_TEXT}|\w+)|IN\s*\(\s*(?P<many>{_TEXT}(?:\s*,\s*{_TEXT})*)\s*\))"
+    r"\s*(?P<and>AND\b)?",
+    re.IGNORECASE,
+)
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+class MalformedQueryError(Exception):
+    """The text is outside the part of SOQL that is read here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison: the field's value is, or is not, among some values."""
+
+    field: str
+    values: tuple[Any, ...]
+    among: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What was asked, still in the client's spelling of names."""
+
+    fields: tuple[str, ...]
+    table: str
+    where: tuple[Condition, ...]
+    order: str | None
+    descending: bool
+    limit: int | None
+
+    def holds(self, value_of: Callable[[str], Any]) -> bool:
+        """Tell whether a row fits every condition; texts compare without letter case, as SOQL does."""
+        return all(
+            (_folded(value_of(condition.field)) in map(_folded, condition.values)) == condition.among
+            for condition in self.where
+        )
+
+
+def parse(text: str) -> Query:
+    """Read a query. Raises MalformedQueryError with a sentence for whatever lies outside."""
+    shape = _SHAPE.match(text)
+    if shape is None:
+        raise MalformedQueryError("only SELECT fields FROM Object WHERE … ORDER BY … LIMIT … is read here")
+    return Query(
+        fields=tuple(name.strip() for name in shape["fields"].split(",")),
+        table=shape["table"],
+        where=_conditions(shape["where"]) if shape["where"] else (),
+        order=shape["order"],
+        descending=(shape["down"] or "").strip().upper() == "DESC",
+        limit=int(shape["limit"]) if shape["limit"] else None,
+    )
+
+
+def _conditions(text: str) -> tuple[Condition, ...]:
+    conditions, place = [], 0
+    while True:
+        found = _CONDITION.match(text, place)
+        if found is None:
+            raise MalformedQueryError(f"unexpected token near '{text[place : place + 20].strip()}'")
+        texts = [found["one"]] if found["one"] else re.findall(_TEXT, found["many"])
+        values = tuple(_value(item) for item in texts)
+        conditions.append(Condition(found["field"], values, found["sign"] != "!="))
+        place = found.end()
+        if not found["and"]:
+            break
+    if text[place:].strip():
+        raise MalformedQueryError(f"unexpected token near '{text[place : place + 20].strip()}'")
+    return tuple(conditions)
+
+
+def _value(text: str) -> Any:
+    if text.startswith("'"):
+        return re.sub(r"\\(.)", r"\1", text[1:-1])
+    if text.isdigit():
+        return int(text)
+    if text.lower() not in _WORDS:
+        raise MalformedQueryError(f"unexpected token: {text}")
+    return _WORDS[text.lower()]
+
+
+def _folded(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value
