@@ -1,1 +1,1 @@
-"""What is kept in MongoDB: one noun a file, each with its shape and every query on it."""
+"""What is kept in MongoDB, one noun a file: its shape, its states, and every query on it."""

@@ -1,0 +1,51 @@
+"""Tell the store's time: leases and due times of many machines are judged by one clock.
+
+A process whose own clock is days off would take every lease for expired, or hold its own for ever. So
+each process measures how far it is from MongoDB's clock at start and every minute (`hello.localTime`), and
+counts on from there with the monotonic clock, which no administrator sets.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+MEASURE_SECONDS = 60.0
+
+
+class StoreClock:
+    """Return the store's time when called; until first measured, the process's own."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._base, self._at = datetime.now(UTC), monotonic()
+        self._measured_at: float | None = None
+
+    def __call__(self) -> datetime:
+        """Return the store's time now, in UTC, cut to the milliseconds that MongoDB keeps."""
+        with self._lock:
+            now = self._base + timedelta(seconds=self._monotonic() - self._at)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def is_due(self) -> bool:
+        """Tell whether it is time to measure (again)."""
+        return self._measured_at is None or self._monotonic() - self._measured_at >= MEASURE_SECONDS
+
+    def measure(self, hello: Callable[[], Mapping[str, Any]]) -> None:
+        """Ask the store with a blocking `hello`. Raises what the driver raises when it is away."""
+        sent = self._monotonic()
+        self.learn(hello(), sent=sent)
+
+    def learn(self, answer: Mapping[str, Any], *, sent: float) -> None:
+        """Take the time out of an answer to `hello` that was asked for at `sent` (monotonic seconds)."""
+        received = self._monotonic()
+        told: datetime = answer["localTime"]
+        told = told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+        with self._lock:
+            # The answer was written about half-way through the round trip.
+            self._base, self._at = told, (sent + received) / 2
+            self._measured_at = received

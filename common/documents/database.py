@@ -1,0 +1,99 @@
+"""Open MongoDB and make its indexes.
+
+Writes are acknowledged by a majority and journaled, for a 2xx answer rests on them. They are retried by us
+and harmless when they land twice, since the embedded server runs with `retryWrites=false`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure
+
+Document = dict[str, Any]
+Result = TypeVar("Result")
+
+_ACKNOWLEDGED: dict[str, Any] = {"w": "majority", "journal": True, "tz_aware": True, "connect": False}
+DOOR_TIMEOUT_MS = 1_500  # with MongoDB away, a request is answered 503 well within two seconds
+
+
+def connect(url: str) -> MongoClient[Document]:
+    """Open the client of a worker, the sweeper or an operator: patient, but nothing waits for ever."""
+    return MongoClient(
+        url,
+        serverSelectionTimeoutMS=3_000,
+        connectTimeoutMS=3_000,
+        socketTimeoutMS=10_000,
+        appname="import-api",
+        **_ACKNOWLEDGED,
+    )
+
+
+def connect_door(url: str) -> AsyncMongoClient[Document]:
+    """Open the client of the door, where one deadline covers selection, connection and the answer."""
+    return AsyncMongoClient(
+        url,
+        timeoutMS=DOOR_TIMEOUT_MS,
+        serverSelectionTimeoutMS=DOOR_TIMEOUT_MS,
+        connectTimeoutMS=1_000,
+        maxPoolSize=50,
+        appname="import-api-door",
+        **_ACKNOWLEDGED,
+    )
+
+
+def database(client: MongoClient[Document]) -> Database[Document]:
+    """Return the database that the URL names."""
+    return client.get_default_database()
+
+
+def door_database(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
+    """Return the database that the URL names."""
+    return client.get_default_database()
+
+
+def prepare(db: Database[Document]) -> None:
+    """Make every index; nothing happens where they are there already.
+
+    `due_at` and `open.*` exist only while an import is open, so these sparse indexes stay as small as the
+    work at hand, whatever the collection grows to.
+    """
+    db.imports.create_index("due_at", sparse=True)
+    db.imports.create_index("open.fetch", sparse=True)
+    db.imports.create_index("open.render", sparse=True)
+    db.imports.create_index("created_at")
+    db.imports.create_index([("organization_id", 1), ("created_at", 1)])
+    db.imports.create_index("status")
+    db.images.create_index("created_at")
+    db.images.create_index([("organization_id", 1), ("created_at", 1)])
+    db.users.create_index("organization_id")
+
+
+def insist(
+    action: Callable[[], Result],
+    *,
+    seconds: float,
+    stopping: threading.Event | None = None,
+    pause: float = 0.2,
+) -> Result:
+    """Try an idempotent action until MongoDB answers, for so many seconds.
+
+    Raises the last ConnectionFailure when time is up or `stopping` is set. Timeouts of the socket count as
+    such failures: the write may have landed, which is why only idempotent actions belong here.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return action()
+        except ConnectionFailure:
+            if time.monotonic() + pause > end or (stopping is not None and stopping.wait(pause)):
+                raise
+            if stopping is None:
+                time.sleep(pause)
+            pause = min(pause * 2, 2.0)

@@ -1,0 +1,56 @@
+"""Keep image entries: what an import brought, and where its bytes are.
+
+Shape: `_id, organization_id, import_id, album_id, filename, content_type, width, height, bytes, sha256,
+metadatas (JSON text), original {key}, thumbnails [{name, width, height, content_type, bytes, sha256, key}],
+recipe, created_at`, and `taken_at, camera, gps, placeholder, format` where they are known.
+
+An entry names only blobs that were stored before it was written.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.database import Database
+
+from common.documents.database import Document
+
+# The namespace under which image ids are derived. Changing it would give every image a second id.
+NAMESPACE = uuid.UUID("8b1f3f0a-6c52-4d2e-9a77-1d0f6a5d9c41")
+
+
+def image_id_of(import_id: str) -> str:
+    """Return the id of the one image that an import can ever have (UUIDv5 of the import's id)."""
+    return str(uuid.uuid5(NAMESPACE, import_id))
+
+
+class Images:
+    """The workers' side."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._images = db.images
+
+    def record(self, image: Document) -> None:
+        """Write an image entry; written twice, it is there once and its first creation time stays."""
+        fields = {name: value for name, value in image.items() if name not in ("_id", "created_at")}
+        self._images.update_one(
+            {"_id": image["_id"]},
+            {"$set": fields, "$setOnInsert": {"created_at": image["created_at"]}},
+            upsert=True,
+        )
+
+    def find(self, image_id: str) -> Document | None:
+        """Return one image entry."""
+        return self._images.find_one({"_id": image_id})
+
+
+class ImagesAtDoor:
+    """The door's side."""
+
+    def __init__(self, db: AsyncDatabase[Document]) -> None:
+        self._images = db.images
+
+    async def find(self, image_id: str) -> Document | None:
+        """Return one image entry, of whichever organization: whoever asks compares."""
+        return await self._images.find_one({"_id": image_id})

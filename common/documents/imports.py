@@ -1,0 +1,419 @@
+"""Keep imports: the life of one, its states, and every query on it.
+
+    queued ──claim──▶ fetching ──▶ fetched ──claim──▶ rendering ──▶ succeeded
+       ▲                 │            ▲                   │
+       └── given back ───┘            └──── given back ───┘
+    any of the five ──▶ failed | canceled          failed ──retry──▶ queued | fetched
+
+The document is the truth and its own outbox; a message in Redis only says «look at import X now».
+
+- `fence` counts claims and never goes back. Every write of a claim's holder names the fence and the status
+  that the claim set, so whatever a worker writes after it lost its claim matches nothing.
+- `deliveries` counts the claims that nobody ended: it is raised by the claim, before the risky work, and
+  lowered by the write that ends it, whatever the end. So only killed workers use it up.
+- `attempts` counts answers that were no good, `stages.*.attempts` those of one stage, which has the budget.
+- `due_at` is the promise that someone will look again. Open imports have one, ended imports have none.
+- `open.<stage>` holds the time of acceptance under the stage that is next, while the import is open.
+- `not_before` keeps an import that waits from being claimed early; `waiting_for` says for what it waits.
+- `mark` names the last change: a change whose reply was lost is recognised when it is tried again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, DuplicateKeyError
+
+from common.documents.database import Document
+
+HISTORY = 60  # entries kept per import; a long outage adds few, since waiting writes once per probe
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One leg of the way: the states before, during and after it."""
+
+    name: str
+    before: str
+    doing: str
+    after: str
+
+
+FETCH = Stage("fetch", "queued", "fetching", "fetched")
+RENDER = Stage("render", "fetched", "rendering", "succeeded")
+STAGES = {stage.name: stage for stage in (FETCH, RENDER)}
+OPEN = ("queued", "fetching", "fetched", "rendering")
+ENDED = ("succeeded", "failed", "canceled")
+STATUSES = (*OPEN, *ENDED)
+
+
+def stage_of(status: str) -> Stage | None:
+    """Return the stage that an open import is in or waits for; None for an ended one."""
+    return next((stage for stage in STAGES.values() if status in (stage.before, stage.doing)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one import until the lease ends, held by whoever knows the fence."""
+
+    import_id: str
+    fence: int
+    stage: Stage
+    document: Document  # as it was when claimed
+
+
+class LostClaimError(Exception):
+    """Somebody else has the import now, or it has ended: the work in hand is to be thrown away."""
+
+
+def accepted(  # noqa: PLR0913 - the whole shape in one place
+    import_id: str,
+    *,
+    organization_id: str,
+    user_id: str,
+    params: str,
+    import_type: str | None,
+    album_id: str | None,
+    filename: str | None,
+    metadatas: str | None,
+    source_type: str | None,
+    record_id: str | None,
+    request_id: str | None,
+    now: datetime,
+    due_in: float,
+) -> Document:
+    """Write a new import. `params` and `metadatas` are JSON text; `due_in` is in seconds."""
+    return {
+        "_id": import_id,
+        "shape": 1,
+        "organization_id": organization_id,
+        "user_id": user_id,
+        "request_id": request_id,
+        "params": params,
+        "import_type": import_type,
+        "album_id": album_id,
+        "filename": filename,
+        "metadatas": metadatas,
+        "source_type": source_type,
+        "record_id": record_id,
+        "status": "queued",
+        "image_id": None,
+        "error": None,
+        "original": None,
+        "fence": 0,
+        "deliveries": 0,
+        "attempts": 0,
+        "asks": 0,
+        "owner": None,
+        "lease_until": None,
+        "waiting_for": None,
+        "not_before": None,
+        "stages": {},
+        "history": [{"at": now, "event": "queued"}],
+        "mark": str(uuid.uuid4()),
+        "open": {"fetch": now},
+        "created_at": now,
+        "updated_at": now,
+        "due_at": now + timedelta(seconds=due_in),
+    }
+
+
+def refused(document: Document, *, code: str, detail: str) -> Document:
+    """Turn a new import into one that fails as it is recorded: what it asks for can never be done."""
+    ended = {name: value for name, value in document.items() if name not in ("open", "due_at")}
+    error = {"code": code, "detail": detail, "retryable": False}
+    event = {"at": document["created_at"], "event": "failed", "code": code}
+    return {**ended, "status": "failed", "error": error, "history": [event]}
+
+
+class Imports:
+    """The workers' and the operators' side. Raises ConnectionFailure where MongoDB is away."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._imports = db.imports
+
+    def find(self, import_id: str) -> Document | None:
+        """Return one import."""
+        return self._imports.find_one({"_id": import_id})
+
+    def find_many(self, import_ids: Iterable[str]) -> list[Document]:
+        """Return those of the imports that exist, in no order, without their parameters."""
+        return list(self._imports.find({"_id": {"$in": list(import_ids)}}, {"params": 0, "history": 0}))
+
+    # -- one claim, from its beginning to each of its ends ----------------------------------------------
+
+    def claim(self, seen: Document, stage: Stage, *, owner: str, now: datetime, lease: float) -> Claim | None:
+        """Claim an import just read, unless it is not there to be claimed (any more, or yet)."""
+        if seen["status"] != stage.before or (seen["not_before"] or now) > now:
+            return None
+        until = now + timedelta(seconds=lease)
+        started = {f"stages.{stage.name}.started_at": now, f"stages.{stage.name}.ended_at": None}
+        change = {
+            "$set": {
+                "status": stage.doing,
+                "owner": owner,
+                "lease_until": until,
+                "due_at": until,
+                "not_before": None,
+                "waiting_for": None,
+                "updated_at": now,
+                **started,
+            },
+            "$inc": {"fence": 1, "deliveries": 1},
+        }
+        event = {"event": stage.doing, "fence": seen["fence"] + 1, "owner": owner}
+        if not self._change(seen, stage.before, change, event=event, now=now):
+            return None
+        return Claim(seen["_id"], seen["fence"] + 1, stage, seen)
+
+    def renew(self, claim: Claim, *, now: datetime, lease: float) -> bool:
+        """Hold a claim for one more lease. False where it is lost."""
+        until = now + timedelta(seconds=lease)
+        held = self._imports.update_one(
+            {"_id": claim.import_id, "fence": claim.fence, "status": claim.stage.doing},
+            {"$set": {"lease_until": until, "due_at": until}},
+        )
+        return held.matched_count == 1
+
+    def fetched(self, claim: Claim, *, original: Document, now: datetime, due_in: float) -> None:
+        """End a fetch well: the original is stored, the thumbnails are next."""
+        change = {
+            "original": original,
+            "open": {"render": claim.document["created_at"]},
+            "due_at": now + timedelta(seconds=due_in),
+            "stages.fetch.ended_at": now,
+            "asks": 0,
+        }
+        self._end(claim, "fetched", change, now=now)
+
+    def succeeded(self, claim: Claim, *, image_id: str, now: datetime) -> None:
+        """End the import well: every blob is stored and the image entry names them."""
+        change = {"image_id": image_id, "stages.render.ended_at": now}
+        self._end(claim, "succeeded", change, now=now)
+
+    def failed(self, claim: Claim, *, code: str, detail: str, retryable: bool, now: datetime) -> None:
+        """End the import badly, with the code that says why."""
+        change = {
+            "error": {"code": code, "detail": detail, "retryable": retryable},
+            f"stages.{claim.stage.name}.ended_at": now,
+        }
+        self._end(claim, "failed", change, now=now, event={"code": code})
+
+    def given_back(self, claim: Claim, *, now: datetime) -> None:
+        """End a claim without a result: this worker stops, the next one may begin at once."""
+        self._end(
+            claim, claim.stage.before, {"due_at": now, "asks": 0}, now=now, event={"event": "given back"}
+        )
+
+    def tried(self, claim: Claim, *, code: str, delay: float, now: datetime) -> None:
+        """End a claim with a counted attempt; the next one comes after `delay` seconds."""
+        again = now + timedelta(seconds=delay)
+        counted = {"attempts": 1, f"stages.{claim.stage.name}.attempts": 1}
+        change = {"due_at": again, "not_before": again, "waiting_for": "retry"}
+        self._end(claim, claim.stage.before, change, now=now, event={"code": code}, count=counted)
+
+    def waits(self, claim: Claim, *, waiting_for: str, code: str, delay: float, now: datetime) -> None:
+        """End a claim that could not be served: nothing is counted, someone looks again after `delay`."""
+        again = now + timedelta(seconds=delay)
+        change = {"due_at": again, "not_before": again, "waiting_for": waiting_for}
+        self._end(claim, claim.stage.before, change, now=now, event={"code": code})
+
+    # -- what is done to an import without a claim ------------------------------------------------------
+
+    def postponed(self, seen: Document, *, waiting_for: str, until: datetime, now: datetime) -> bool:
+        """Let an unclaimed import wait for its organization; written only where it says something new."""
+        if seen["waiting_for"] == waiting_for and seen["due_at"] > now:
+            return True
+        change = {"$set": {"waiting_for": waiting_for, "due_at": until, "updated_at": now}}
+        return self._change(seen, seen["status"], change, event=None, now=now)
+
+    def expire_lease(self, seen: Document, *, max_deliveries: int, now: datetime) -> Document | None:
+        """Take back a claim whose lease has run out; the import waits again, or has failed.
+
+        Returns the import as it is now, or None where somebody was faster.
+        """
+        stage = stage_of(seen["status"])
+        if stage is None or seen["status"] != stage.doing or seen["lease_until"] > now:
+            return None
+        if seen["deliveries"] >= max_deliveries:
+            detail = (
+                f"The worker died {seen['deliveries']} times in the middle of this import. "
+                "Look at the picture and the workers' logs; `imports retry` tries it again."
+            )
+            return self.end(seen, "failed", code="worker_killed", detail=detail, retryable=True, now=now)
+        change = {
+            "$set": {"status": stage.before, "due_at": now, "owner": None, "lease_until": None, "asks": 0}
+        }
+        event = {"event": "lease expired", "fence": seen["fence"], "owner": seen["owner"]}
+        if not self._change(seen, stage.doing, change, event=event, now=now):
+            return None
+        return {**seen, **change["$set"]}
+
+    def end(  # noqa: PLR0913 - all of it by keyword
+        self, seen: Document, status: str, *, code: str | None, detail: str, retryable: bool, now: datetime
+    ) -> Document | None:
+        """End an open import from outside (expired, worker_killed, canceled). None where it moved on.
+
+        A worker that holds it loses its claim by this, since its writes name another status.
+        """
+        if seen["status"] not in OPEN:
+            return None
+        error = None if code is None else {"code": code, "detail": detail, "retryable": retryable}
+        change = {"$set": {"status": status, "error": error, **_FREE}, "$unset": _UNSET}
+        event = {"event": status, "code": code} if code else {"event": status}
+        if not self._change(seen, seen["status"], change, event=event, now=now):
+            return None
+        return {**seen, "status": status, "error": error}
+
+    def retried(self, seen: Document, *, now: datetime) -> Document | None:
+        """Open a failed import again where its original says: all budgets anew, the fence goes on.
+
+        None where it is not a failed one (any more). An import without a source cannot be retried: ValueError.
+        """
+        if seen["status"] != "failed":
+            return None
+        if seen["record_id"] is None:
+            raise ValueError("nothing to fetch: what it asked for can never be imported; submit it anew")
+        stage = FETCH if seen["original"] is None else RENDER
+        anew = {
+            "status": stage.before,
+            "error": None,
+            "deliveries": 0,
+            "attempts": 0,
+            "asks": 0,
+            "stages": {name: part for name, part in seen["stages"].items() if name != stage.name},
+            "open": {stage.name: seen["created_at"]},
+            "retried_at": now,
+            "due_at": now,
+            **_FREE,
+        }
+        if not self._change(seen, "failed", {"$set": anew}, event={"event": "retried"}, now=now):
+            return None
+        return {**seen, **anew}
+
+    def look_later(self, seen: Iterable[tuple[Document, datetime]]) -> None:
+        """Push `due_at` of open imports that were asked for again, each only if nothing happened meanwhile."""
+        writes = [
+            UpdateOne(
+                {"_id": one["_id"], "fence": one["fence"], "status": one["status"], "mark": one["mark"]},
+                {"$set": {"due_at": due_at}, "$inc": {"asks": 1}},
+            )
+            for one, due_at in seen
+        ]
+        if writes:
+            self._imports.bulk_write(writes, ordered=False)
+
+    # -- windows: never everything that is due, never its minimum ---------------------------------------
+
+    def due_between(self, low: datetime, high: datetime, *, limit: int) -> list[Document]:
+        """Return open imports that are due in a window, earliest first, without their parameters."""
+        window = {"due_at": {"$gte": low, "$lt": high}}
+        return list(self._imports.find(window, {"params": 0, "history": 0}).sort("due_at", 1).limit(limit))
+
+    def any_open(self, stage: Stage, low: datetime, high: datetime) -> datetime | None:
+        """Return when some import that is at or before a stage was accepted, within a window, or None."""
+        field = f"open.{stage.name}"
+        found = self._imports.find_one({field: {"$gte": low, "$lt": high}}, {"created_at": 1})
+        return None if found is None else found["created_at"]
+
+    def created_between(
+        self, low: datetime, high: datetime, *, match: Mapping[str, Any], limit: int
+    ) -> list[Document]:
+        """Return imports made in a window, latest first, without their parameters."""
+        wanted = {**match, "created_at": {"$gte": low, "$lt": high}}
+        return list(self._imports.find(wanted, {"params": 0}).sort("created_at", -1).limit(limit))
+
+    def latest(self, *, match: Mapping[str, Any], limit: int, now: datetime) -> Iterator[Document]:
+        """Walk imports from the latest back, by windows that double while they are found empty enough."""
+        high, width = now + timedelta(days=1), timedelta(days=1, minutes=1)
+        horizon = now - timedelta(days=3650)
+        while limit > 0 and high > horizon:
+            found = self.created_between(high - width, high, match=match, limit=limit)
+            yield from found
+            limit -= len(found)
+            high, width = high - width, width * 2
+
+    def count(self, status: str, *, limit: int) -> int:
+        """Count the imports in one state, at most to `limit`."""
+        return self._imports.count_documents({"status": status}, limit=limit)
+
+    # -- the two shapes of a conditional write ----------------------------------------------------------
+
+    def _end(  # noqa: PLR0913 - all of it by keyword
+        self,
+        claim: Claim,
+        status: str,
+        fields: Document,
+        *,
+        now: datetime,
+        event: Document | None = None,
+        count: Mapping[str, int] | None = None,
+    ) -> None:
+        """End a claim: the delivery is given back in the same write. Raises LostClaimError."""
+        free = {name: value for name, value in _FREE.items() if name not in fields}
+        change: Document = {
+            "$set": {**free, **fields, "status": status},
+            "$inc": {"deliveries": -1, **(count or {})},
+        }
+        if status in ENDED:
+            change["$unset"] = _UNSET
+        held = {"_id": claim.import_id, "fence": claim.fence}
+        told = {"event": status, "fence": claim.fence, **(event or {})}
+        if not self._change(held, claim.stage.doing, change, event=told, now=now):
+            raise LostClaimError(claim.import_id)
+
+    def _change(
+        self, seen: Document, status: str, change: Document, *, event: Document | None, now: datetime
+    ) -> bool:
+        """Compare and set on `{_id, fence, status}`. True where the change is in place.
+
+        When the connection fails the change may have landed: it is tried once more, and then its mark tells.
+        """
+        mark = str(uuid.uuid4())
+        change = {**change, "$set": {**change["$set"], "mark": mark, "updated_at": now}}
+        if event is not None:
+            change["$push"] = {"history": {"$each": [{"at": now, **event}], "$slice": -HISTORY}}
+        wanted = {"_id": seen["_id"], "fence": seen["fence"], "status": status}
+        try:
+            return self._imports.update_one(wanted, change).matched_count == 1
+        except ConnectionFailure:
+            if self._imports.update_one(wanted, change).matched_count == 1:
+                return True
+            now_there = self._imports.find_one({"_id": seen["_id"]}, {"mark": 1})
+            return now_there is not None and now_there["mark"] == mark
+
+
+# What an import that nobody holds does not have.
+_FREE: Document = {"owner": None, "lease_until": None, "waiting_for": None, "not_before": None}
+_UNSET: Document = {"due_at": "", "open": ""}
+
+
+class ImportsAtDoor:
+    """The door's side: write one down, look one up. Raises ConnectionFailure where MongoDB is away."""
+
+    def __init__(self, db: AsyncDatabase[Document]) -> None:
+        self._imports = db.imports
+
+    async def insert(self, document: Document) -> None:
+        """Write an import durably. Safe to repeat: its id is made by us, so a second one finds it there."""
+        try:
+            await self._imports.insert_one(document)
+        except DuplicateKeyError:
+            return
+        except ConnectionFailure:
+            # The write may have landed with its reply lost; the same id cannot be written twice.
+            try:
+                await self._imports.insert_one(document)
+            except DuplicateKeyError:
+                return
+
+    async def find(self, import_id: str) -> Document | None:
+        """Return one import, of whichever organization: whoever asks compares."""
+        return await self._imports.find_one({"_id": import_id})
