@@ -21,10 +21,9 @@ The document is the truth and its own outbox; a message in Redis only says «loo
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from pymongo import UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
@@ -322,27 +321,6 @@ class Imports:
         field = f"open.{stage.name}"
         found = self._imports.find_one({field: {"$gte": low, "$lt": high}}, {"created_at": 1})
         return None if found is None else found["created_at"]
-
-    def created_between(
-        self, low: datetime, high: datetime, *, match: Mapping[str, Any], limit: int
-    ) -> list[Document]:
-        """Return imports made in a window, latest first, without their parameters."""
-        wanted = {**match, "created_at": {"$gte": low, "$lt": high}}
-        return list(self._imports.find(wanted, {"params": 0}).sort("created_at", -1).limit(limit))
-
-    def latest(self, *, match: Mapping[str, Any], limit: int, now: datetime) -> Iterator[Document]:
-        """Walk imports from the latest back, by windows that double while they are found empty enough."""
-        high, width = now + timedelta(days=1), timedelta(days=1, minutes=1)
-        horizon = now - timedelta(days=3650)
-        while limit > 0 and high > horizon:
-            found = self.created_between(high - width, high, match=match, limit=limit)
-            yield from found
-            limit -= len(found)
-            high, width = high - width, width * 2
-
-    def count(self, status: str, *, limit: int) -> int:
-        """Count the imports in one state, at most to `limit`."""
-        return self._imports.count_documents({"status": status}, limit=limit)
 
     # -- the two shapes of a conditional write ----------------------------------------------------------
 

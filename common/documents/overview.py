@@ -1,15 +1,43 @@
-"""Read what the dashboard and the operator look at: the latest imports, and how many are in each state."""
+"""Read what the dashboard and the operator look at: the latest imports, and how many are in each state.
+
+Lists are read by windows of time that double while too little is found, never unbounded: an index range
+costs what it matches, on every server this runs on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.database import Database
 
 from common.documents.database import Document
 from common.documents.imports import STATUSES
 
 HORIZON = timedelta(days=3650)
+
+
+class Overview:
+    """The operator's side. Raises ConnectionFailure where MongoDB is away."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._imports = db.imports
+
+    def latest(self, *, match: Mapping[str, Any], limit: int, now: datetime) -> Iterator[Document]:
+        """Walk imports from the latest back, without their parameters."""
+        for low, high in _windows(now):
+            if limit <= 0:
+                return
+            wanted = {**match, "created_at": {"$gte": low, "$lt": high}}
+            found = list(self._imports.find(wanted, {"params": 0}).sort("created_at", -1).limit(limit))
+            yield from found
+            limit -= len(found)
+
+    def count(self, status: str, *, limit: int) -> int:
+        """Count the imports in one state, at most to `limit`, beyond which a count costs too much."""
+        return self._imports.count_documents({"status": status}, limit=limit)
 
 
 class OverviewAtDoor:
@@ -19,19 +47,27 @@ class OverviewAtDoor:
         self._imports = db.imports
 
     async def latest(self, *, limit: int, now: datetime) -> list[Document]:
-        """Return the latest imports of all organizations, by windows that double: lists are never unbounded."""
+        """Return the latest imports of all organizations, without their parameters."""
         found: list[Document] = []
-        high, width = now + timedelta(days=1), timedelta(days=1, minutes=1)
-        while len(found) < limit and high > now - HORIZON:
-            window = {"created_at": {"$gte": high - width, "$lt": high}}
+        for low, high in _windows(now):
+            if len(found) >= limit:
+                break
+            window = {"created_at": {"$gte": low, "$lt": high}}
             part = self._imports.find(window, {"params": 0}).sort("created_at", -1).limit(limit - len(found))
             found += [one async for one in part]
-            high, width = high - width, width * 2
         return found
 
     async def counts(self, *, limit: int) -> dict[str, int]:
-        """Count the imports in each state, each at most to `limit`, beyond which a count costs too much."""
+        """Count the imports in each state, each at most to `limit`."""
         return {
             status: await self._imports.count_documents({"status": status}, limit=limit)
             for status in STATUSES
         }
+
+
+def _windows(now: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Walk back from tomorrow (clocks differ) to the horizon, each window twice as wide as the one before."""
+    high, width = now + timedelta(days=1), timedelta(days=1, minutes=1)
+    while high > now - HORIZON:
+        yield high - width, high
+        high, width = high - width, width * 2
