@@ -26,7 +26,6 @@ def door_client(url: str) -> redis.Redis:
     """Open a client for the door: it gives up within a second, since a POST never waits for Redis."""
     return redis.Redis.from_url(
         url,
-        decode_responses=True,
         socket_timeout=0.5,
         socket_connect_timeout=0.5,
         retry=Retry(NoBackoff(), 1),

@@ -1,0 +1,72 @@
+"""Tell how deep the queues are, by a plain client that disturbs nothing.
+
+dramatiq's own `do_qsize` would write a heartbeat for the caller and count only the caller's messages. Its
+keys are read instead: `Q` a list of waiting ids, `Q.msgs` a hash of all that are waiting or in flight,
+`Q.DQ.msgs` the delayed ones, `Q.XQ` the dead. Imports that wait in their organization's room wait too.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from common.queue.broker import NAMESPACE
+from common.queue.jobs import QUEUES
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """One queue. `delayed` counts the imports that wait for their next attempt."""
+
+    queue: str
+    waiting: int
+    in_flight: int
+    delayed: int
+    dead: int
+
+    @property
+    def depth(self) -> int:
+        """Return all that is still to be done: waiting, in flight, delayed."""
+        return self.waiting + self.in_flight + self.delayed
+
+
+def depths(client: redis.Redis) -> list[Depth]:
+    """Read every queue, each in one transaction, or in-flight could come out negative. Raises RedisError."""
+    return [_depth(client, queue) for queue in QUEUES]
+
+
+def head_sent_at(client: redis.Redis, queue: str) -> float | None:
+    """Return when the message at the head of a queue was sent (epoch seconds), or None for an empty queue.
+
+    A bell that was rung before that is not waiting there any more. Raises RedisError.
+    """
+    head: Any = client.lindex(f"{NAMESPACE}:{queue}", 0)
+    if head is None:
+        return None
+    raw: Any = client.hget(f"{NAMESPACE}:{queue}.msgs", head)
+    try:
+        sent = json.loads(raw)["message_timestamp"] / 1000
+    except (TypeError, ValueError, KeyError):
+        return 0.0  # taken since, or not one of ours: assume that it has waited for long
+    return float(sent)
+
+
+def _depth(client: redis.Redis, queue: str) -> Depth:
+    key = f"{NAMESPACE}:{queue}"
+    rooms: Any = client.smembers(f"imports:rooms:{queue}")
+    pipe = client.pipeline(transaction=True)
+    pipe.llen(key)
+    pipe.hlen(f"{key}.msgs")
+    pipe.hlen(f"{key}.DQ.msgs")
+    pipe.zcard(f"{key}.XQ")
+    now = int(time.time() * 1000)
+    pipe.zremrangebyscore(f"imports:later:{queue}", "-inf", now)
+    pipe.zcard(f"imports:later:{queue}")
+    for organization in rooms:
+        pipe.zcard(f"imports:room:{queue}:{organization.decode()}")
+    listed, kept, delayed, dead, _, later, *waiting = pipe.execute()
+    return Depth(queue, listed + sum(waiting), max(0, kept - listed), delayed + later, dead)

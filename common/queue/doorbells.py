@@ -1,0 +1,195 @@
+"""Ring for work so that nobody's ten thousand stand before another's one.
+
+An organization has at most N bells out in a queue: messages that wait or are being worked on. Whatever is
+beyond that waits in the organization's own room, oldest first, and is rung as others finish. Dramatiq's
+queue therefore holds a handful of messages of each organization, and takes them in turn.
+
+All of it lives in Redis and all of it is a hint. Ringing twice is harmless; what Redis forgets, the sweeper
+asks for again, since each open import has its `due_at`. Keys, for a queue Q and an organization O:
+
+    imports:bells:Q       sorted set  O|import → when the bell counts as lost (ms)
+    imports:bells:Q:O     set         imports of O whose bell is out
+    imports:room:Q:O      sorted set  imports of O that wait → when they were accepted (ms)
+    imports:rooms:Q       set         organizations that have a room
+    imports:later:Q       sorted set  imports that wait for their next attempt → when it comes (ms)
+    imports:epoch         text        gone or changed when Redis was emptied or replaced
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dramatiq
+import redis
+
+from common.queue.jobs import JOBS, message
+
+EPOCH = "imports:epoch"
+BELL_SECONDS = 12.0  # a bell that nobody answered for so long is looked at again
+
+# Every script ends by letting imports out of the room while bells are free, and returns whom to ring for.
+_FILL = """
+local function fill()
+  local rung = {}
+  while redis.call('SCARD', KEYS[2]) < tonumber(ARGV[2]) do
+    local first = redis.call('ZPOPMIN', KEYS[3])
+    if #first == 0 then redis.call('SREM', KEYS[4], ARGV[1]); break end
+    redis.call('SADD', KEYS[2], first[1])
+    redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1] .. '|' .. first[1])
+    rung[#rung + 1] = first[1]
+  end
+  return rung
+end
+local function off(id)
+  redis.call('SREM', KEYS[2], id)
+  redis.call('ZREM', KEYS[1], ARGV[1] .. '|' .. id)
+end
+local function wait(id, accepted)
+  redis.call('ZADD', KEYS[3], 'NX', accepted, id)
+  redis.call('SADD', KEYS[4], ARGV[1])
+end
+"""
+# ARGV: organization, bells it may have out, when a bell rung now counts as lost, then import, accepted …
+_ASK = (
+    _FILL
+    + """
+for i = 4, #ARGV, 2 do
+  if redis.call('SISMEMBER', KEYS[2], ARGV[i]) == 0 then wait(ARGV[i], ARGV[i + 1]) end
+end
+return fill()
+"""
+)
+_ANSWERED = (
+    _FILL
+    + """
+off(ARGV[4])
+redis.call('ZREM', KEYS[3], ARGV[4])
+return fill()
+"""
+)
+_RETURN = (
+    _FILL
+    + """
+off(ARGV[4])
+wait(ARGV[4], ARGV[5])
+return {}
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """A bell that counts as lost: nobody has answered it in time."""
+
+    organization_id: str
+    import_id: str
+
+
+class Doorbells:
+    """Ring, answer, wait. Everything raises RedisError where Redis is away; then the sweeper rings later."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        broker: dramatiq.Broker,
+        *,
+        per_organization: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._client, self._broker = client, broker
+        self._limit, self._now = per_organization, now
+        self._jobs = {job.queue: job for job in JOBS}
+        self._ask = client.register_script(_ASK)
+        self._answered = client.register_script(_ANSWERED)
+        self._return = client.register_script(_RETURN)
+
+    def ask(self, queue: str, organization_id: str, imports: Iterable[tuple[str, datetime]]) -> None:
+        """Ask that imports (id, time of acceptance) be looked at: rung for, or put into the room.
+
+        One whose bell is out, or that waits already, is left as it is, so nothing is multiplied.
+        """
+        waiting: list[Any] = []
+        for import_id, accepted_at in imports:
+            waiting += [import_id, int(accepted_at.timestamp() * 1000)]
+        self._ring(queue, organization_id, self._run(self._ask, queue, organization_id, waiting))
+
+    def answered(self, queue: str, organization_id: str, import_id: str) -> None:
+        """Take a bell back, whatever became of the import, and ring for the next ones of the organization."""
+        self._ring(queue, organization_id, self._run(self._answered, queue, organization_id, [import_id]))
+
+    def returned(self, queue: str, organization_id: str, import_id: str, accepted_at: datetime) -> None:
+        """Put an import back into the room without ringing for another: its organization cannot be served."""
+        accepted = int(accepted_at.timestamp() * 1000)
+        self._run(self._return, queue, organization_id, [import_id, accepted])
+
+    def fill(self, queue: str, organization_id: str, *, limit: int | None = None) -> int:
+        """Let imports out of the room while bells are free (at most `limit` out). Returns how many rang."""
+        rung = self._run(self._ask, queue, organization_id, [], limit)
+        self._ring(queue, organization_id, rung)
+        return len(rung)
+
+    def held(
+        self, queue: str, organization_id: str, import_id: str, *, seconds: float = BELL_SECONDS
+    ) -> None:
+        """Count a bell as answered for so much longer: its import is being worked on, or its queue is long."""
+        entry = f"{organization_id}|{import_id}"
+        self._client.zadd(_bells(queue), {entry: self._lost_at(seconds)}, xx=True)
+
+    def again(self, queue: str, organization_id: str, import_id: str, *, seconds: float) -> None:
+        """Ring once more for a bell that was lost; it counts as lost again after so many seconds."""
+        self.held(queue, organization_id, import_id, seconds=seconds)
+        self._ring(queue, organization_id, [import_id])
+
+    def later(self, queue: str, import_id: str, *, seconds: float) -> None:
+        """Note that an import waits for its next attempt, so that the queue's depth tells of it."""
+        self._client.zadd(f"imports:later:{queue}", {import_id: self._lost_at(seconds)})
+
+    def lost(self, queue: str, *, limit: int) -> list[Bell]:
+        """Return bells that nobody answered in time."""
+        entries: Any = self._client.zrangebyscore(_bells(queue), "-inf", self._lost_at(0), start=0, num=limit)
+        return [Bell(*entry.decode().split("|", 1)) for entry in entries]
+
+    def organizations_waiting(self, queue: str) -> list[str]:
+        """Return the organizations that have imports in their room."""
+        members: Any = self._client.smembers(f"imports:rooms:{queue}")
+        return sorted(member.decode() for member in members)
+
+    def epoch(self, mine: str) -> str:
+        """Return the mark of this Redis's contents, leaving `mine` where there is none (it was emptied)."""
+        self._client.set(EPOCH, mine, nx=True)
+        found: Any = self._client.get(EPOCH)
+        return found.decode() if found is not None else ""
+
+    def _run(
+        self, script: Any, queue: str, organization_id: str, rest: list[Any], limit: int | None = None
+    ) -> list[str]:
+        keys = [
+            _bells(queue),
+            f"imports:bells:{queue}:{organization_id}",
+            f"imports:room:{queue}:{organization_id}",
+            f"imports:rooms:{queue}",
+        ]
+        bells = self._limit if limit is None else limit
+        rung = script(keys=keys, args=[organization_id, bells, self._lost_at(BELL_SECONDS), *rest])
+        return [entry.decode() for entry in rung]
+
+    def _ring(self, queue: str, organization_id: str, import_ids: list[str]) -> None:
+        """Send the messages. One that cannot be sent counts as lost at once and is rung for by the sweeper."""
+        job = self._jobs[queue]
+        for import_id in import_ids:
+            try:
+                self._broker.enqueue(message(job(import_id=import_id)))
+            except Exception:
+                self.held(queue, organization_id, import_id, seconds=0)
+                raise
+
+    def _lost_at(self, seconds: float) -> int:
+        return int((self._now() + seconds) * 1000)
+
+
+def _bells(queue: str) -> str:
+    return f"imports:bells:{queue}"
