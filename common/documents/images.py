@@ -40,6 +40,10 @@ class Images:
             upsert=True,
         )
 
+    def remove(self, image_id: str) -> None:
+        """Take an entry back whose import was canceled while it was being made."""
+        self._images.delete_one({"_id": image_id})
+
     def find(self, image_id: str) -> Document | None:
         """Return one image entry."""
         return self._images.find_one({"_id": image_id})

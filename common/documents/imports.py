@@ -218,10 +218,15 @@ class Imports:
         change = {"due_at": again, "not_before": again, "waiting_for": "retry"}
         self._end(claim, claim.stage.before, change, now=now, event={"code": code}, count=counted)
 
-    def waits(self, claim: Claim, *, waiting_for: str, code: str, delay: float, now: datetime) -> None:
-        """End a claim that could not be served: nothing is counted, someone looks again after `delay`."""
-        again = now + timedelta(seconds=delay)
-        change = {"due_at": again, "not_before": again, "waiting_for": waiting_for}
+    def waits(  # noqa: PLR0913 - all of it by keyword
+        self, claim: Claim, *, waiting_for: str, code: str, look_in: float, may_go_early: bool, now: datetime
+    ) -> None:
+        """End a claim that could not be served: nothing is counted, someone looks again after `look_in`.
+
+        `may_go_early`: something else holds it back (its organization's gate), and may let it go sooner.
+        """
+        again = now + timedelta(seconds=look_in)
+        change = {"due_at": again, "waiting_for": waiting_for, "not_before": None if may_go_early else again}
         self._end(claim, claim.stage.before, change, now=now, event={"code": code})
 
     # -- what is done to an import without a claim ------------------------------------------------------
@@ -271,16 +276,17 @@ class Imports:
             return None
         return {**seen, "status": status, "error": error}
 
-    def retried(self, seen: Document, *, now: datetime) -> Document | None:
-        """Open a failed import again where its original says: all budgets anew, the fence goes on.
+    def retried(self, seen: Document, *, stored: bool, now: datetime) -> Document | None:
+        """Open a failed import again: all budgets anew, the fence goes on.
 
+        `stored` says whether its original is still in the blobs; if so only the rendering is repeated.
         None where it is not a failed one (any more). An import without a source cannot be retried: ValueError.
         """
         if seen["status"] != "failed":
             return None
         if seen["record_id"] is None:
             raise ValueError("nothing to fetch: what it asked for can never be imported; submit it anew")
-        stage = FETCH if seen["original"] is None else RENDER
+        stage = RENDER if stored else FETCH
         anew = {
             "status": stage.before,
             "error": None,

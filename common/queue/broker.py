@@ -8,8 +8,10 @@ carries no retries, no age limit, no results and no callbacks at all.
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis
-from dramatiq import Middleware
+from dramatiq import Broker, MessageProxy, Middleware
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import CurrentMessage
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
@@ -20,6 +22,25 @@ from common.queue.jobs import QUEUES
 NAMESPACE = "dramatiq"
 HEARTBEAT_MS = 15_000  # a process silent for so long has its unfinished messages handed to others
 ALL_THE_TIME = 1_000_000  # maintenance chance in a million: recovery is certain and not a matter of luck
+
+
+class DeadLetters(Middleware):
+    """Put a message whose actor raised aside (`Q.XQ`) in place of forgetting it.
+
+    Actors raise only for messages that are none of ours: whatever happens to an import is in its document.
+    """
+
+    def after_process_message(
+        self,
+        broker: Broker,  # noqa: ARG002 - the library's signature
+        message: MessageProxy,
+        *,
+        result: Any = None,  # noqa: ARG002 - the library's signature
+        exception: BaseException | None = None,
+    ) -> None:
+        """Mark the message as failed, which makes dramatiq reject it."""
+        if exception is not None:
+            message.fail()
 
 
 def door_client(url: str) -> redis.Redis:
@@ -45,22 +66,39 @@ def worker_client(url: str) -> redis.Redis:
 
 
 def producer(client: redis.Redis) -> RedisBroker:
-    """Build the broker of a process that only asks for work (the door, the sweeper, the operator).
+    """Build the broker of a process that only asks for work (the door, the operator).
 
     No middleware: nothing in it acts when a message is enqueued, and none needs a thread here.
     """
     return _broker(client, [], chance=0)
 
 
+def recoverer(client: redis.Redis) -> RedisBroker:
+    """Build the sweeper's broker: it asks for work, and hands dead processes' messages to others."""
+    return _broker(client, [], chance=ALL_THE_TIME)
+
+
+def recover(broker: RedisBroker) -> None:
+    """Hand the unfinished messages of silent processes to others, on every queue. Raises RedisError.
+
+    dramatiq does this only now and then and only on a queue that somebody uses; a size asked for with a
+    maintenance chance of one does it for certain.
+    """
+    for queue in QUEUES:
+        broker.do_qsize(queue)
+        broker.do_qsize(f"{queue}.DQ")
+
+
 def consumer(client: redis.Redis, middleware: list[Middleware]) -> RedisBroker:
     """Build the broker of a worker process.
 
-    `CurrentMessage` puts the message's id within reach of the log; `middleware` is what the worker
-    adds (it learns of its shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit (an
-    exception thrown into C code arrives when it is too late; renders are bounded by killing a child,
-    fetches by a deadline), Callbacks, Pipelines, Results, Prometheus.
+    `CurrentMessage` puts the message's id within reach of the log, `DeadLetters` keeps alien messages
+    where an operator finds them; `middleware` is what the worker adds (it learns of its start and its
+    shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit (an exception thrown into C code
+    arrives when it is too late; renders are bounded by killing a child, fetches by a deadline),
+    Callbacks, Pipelines, Results, Prometheus.
     """
-    return _broker(client, [CurrentMessage(), *middleware], chance=ALL_THE_TIME)
+    return _broker(client, [CurrentMessage(), DeadLetters(), *middleware], chance=ALL_THE_TIME)
 
 
 def _broker(client: redis.Redis, middleware: list[Middleware], *, chance: int) -> RedisBroker:

@@ -8,6 +8,7 @@ All of it lives in Redis and all of it is a hint. Ringing twice is harmless; wha
 asks for again, since each open import has its `due_at`. Keys, for a queue Q and an organization O:
 
     imports:bells:Q       sorted set  O|import → when the bell counts as lost (ms)
+    imports:rung:Q        hash        O|import → when its bell was last rung (ms)
     imports:bells:Q:O     set         imports of O whose bell is out
     imports:room:Q:O      sorted set  imports of O that wait → when they were accepted (ms)
     imports:rooms:Q       set         organizations that have a room
@@ -40,6 +41,7 @@ local function fill()
     if #first == 0 then redis.call('SREM', KEYS[4], ARGV[1]); break end
     redis.call('SADD', KEYS[2], first[1])
     redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1] .. '|' .. first[1])
+    redis.call('HSET', KEYS[5], ARGV[1] .. '|' .. first[1], ARGV[4])
     rung[#rung + 1] = first[1]
   end
   return rung
@@ -47,17 +49,18 @@ end
 local function off(id)
   redis.call('SREM', KEYS[2], id)
   redis.call('ZREM', KEYS[1], ARGV[1] .. '|' .. id)
+  redis.call('HDEL', KEYS[5], ARGV[1] .. '|' .. id)
 end
 local function wait(id, accepted)
   redis.call('ZADD', KEYS[3], 'NX', accepted, id)
   redis.call('SADD', KEYS[4], ARGV[1])
 end
 """
-# ARGV: organization, bells it may have out, when a bell rung now counts as lost, then import, accepted …
+# ARGV: organization, bells it may have out, when a bell rung now counts as lost, now, then import, accepted …
 _ASK = (
     _FILL
     + """
-for i = 4, #ARGV, 2 do
+for i = 5, #ARGV, 2 do
   if redis.call('SISMEMBER', KEYS[2], ARGV[i]) == 0 then wait(ARGV[i], ARGV[i + 1]) end
 end
 return fill()
@@ -66,16 +69,16 @@ return fill()
 _ANSWERED = (
     _FILL
     + """
-off(ARGV[4])
-redis.call('ZREM', KEYS[3], ARGV[4])
+off(ARGV[5])
+redis.call('ZREM', KEYS[3], ARGV[5])
 return fill()
 """
 )
 _RETURN = (
     _FILL
     + """
-off(ARGV[4])
-wait(ARGV[4], ARGV[5])
+off(ARGV[5])
+wait(ARGV[5], ARGV[6])
 return {}
 """
 )
@@ -87,6 +90,7 @@ class Bell:
 
     organization_id: str
     import_id: str
+    rung_at: float  # epoch seconds
 
 
 class Doorbells:
@@ -107,15 +111,23 @@ class Doorbells:
         self._answered = client.register_script(_ANSWERED)
         self._return = client.register_script(_RETURN)
 
-    def ask(self, queue: str, organization_id: str, imports: Iterable[tuple[str, datetime]]) -> None:
+    def ask(
+        self,
+        queue: str,
+        organization_id: str,
+        imports: Iterable[tuple[str, datetime]],
+        *,
+        limit: int | None = None,
+    ) -> None:
         """Ask that imports (id, time of acceptance) be looked at: rung for, or put into the room.
 
-        One whose bell is out, or that waits already, is left as it is, so nothing is multiplied.
+        One whose bell is out, or that waits already, is left as it is, so nothing is multiplied. `limit`
+        is how many bells the organization may have out, where that is not the usual number.
         """
         waiting: list[Any] = []
         for import_id, accepted_at in imports:
             waiting += [import_id, int(accepted_at.timestamp() * 1000)]
-        self._ring(queue, organization_id, self._run(self._ask, queue, organization_id, waiting))
+        self._ring(queue, organization_id, self._run(self._ask, queue, organization_id, waiting, limit))
 
     def answered(self, queue: str, organization_id: str, import_id: str) -> None:
         """Take a bell back, whatever became of the import, and ring for the next ones of the organization."""
@@ -142,6 +154,7 @@ class Doorbells:
     def again(self, queue: str, organization_id: str, import_id: str, *, seconds: float) -> None:
         """Ring once more for a bell that was lost; it counts as lost again after so many seconds."""
         self.held(queue, organization_id, import_id, seconds=seconds)
+        self._client.hset(f"imports:rung:{queue}", f"{organization_id}|{import_id}", str(self._lost_at(0)))
         self._ring(queue, organization_id, [import_id])
 
     def later(self, queue: str, import_id: str, *, seconds: float) -> None:
@@ -151,7 +164,14 @@ class Doorbells:
     def lost(self, queue: str, *, limit: int) -> list[Bell]:
         """Return bells that nobody answered in time."""
         entries: Any = self._client.zrangebyscore(_bells(queue), "-inf", self._lost_at(0), start=0, num=limit)
-        return [Bell(*entry.decode().split("|", 1)) for entry in entries]
+        if not entries:
+            return []
+        rung: Any = self._client.hmget(f"imports:rung:{queue}", entries)
+        found = []
+        for entry, at in zip(entries, rung, strict=True):
+            organization_id, import_id = entry.decode().split("|", 1)
+            found.append(Bell(organization_id, import_id, int(at or 0) / 1000))
+        return found
 
     def organizations_waiting(self, queue: str) -> list[str]:
         """Return the organizations that have imports in their room."""
@@ -172,9 +192,12 @@ class Doorbells:
             f"imports:bells:{queue}:{organization_id}",
             f"imports:room:{queue}:{organization_id}",
             f"imports:rooms:{queue}",
+            f"imports:rung:{queue}",
         ]
         bells = self._limit if limit is None else limit
-        rung = script(keys=keys, args=[organization_id, bells, self._lost_at(BELL_SECONDS), *rest])
+        rung = script(
+            keys=keys, args=[organization_id, bells, self._lost_at(BELL_SECONDS), self._lost_at(0), *rest]
+        )
         return [entry.decode() for entry in rung]
 
     def _ring(self, queue: str, organization_id: str, import_ids: list[str]) -> None:

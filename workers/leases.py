@@ -1,0 +1,79 @@
+"""Hold claims while work is going on, from a thread that does nothing else.
+
+Decoding never delays a renewal, because decoding happens in other processes. A claim that turns out to be
+lost, by an expired lease or because the import was canceled, tells its work to stop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from common.documents.imports import Claim, Imports
+
+log = structlog.get_logger(__name__)
+
+
+class Leases:
+    """The claims of one process, renewed every few seconds until each is let go."""
+
+    def __init__(
+        self, imports: Imports, *, clock: Callable[[], datetime], lease: float, every: float
+    ) -> None:
+        self._imports, self._clock = imports, clock
+        self._lease, self._every = lease, every
+        self._held: dict[tuple[str, int], tuple[Claim, threading.Event]] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def start(self) -> None:
+        """Begin to renew."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; claims still held run out by themselves."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=self._every + 1)
+
+    @contextmanager
+    def hold(self, claim: Claim) -> Iterator[threading.Event]:
+        """Keep a claim for the length of a block; the event that it yields tells the work to stop."""
+        stop, key = threading.Event(), (claim.import_id, claim.fence)
+        with self._lock:
+            self._held[key] = (claim, stop)
+        try:
+            yield stop
+        finally:
+            with self._lock:
+                self._held.pop(key, None)
+
+    def interrupt(self) -> None:
+        """Tell all work in hand to stop, since this process has to end."""
+        with self._lock:
+            held = list(self._held.values())
+        for _claim, stop in held:
+            stop.set()
+
+    def renew(self) -> None:
+        """Renew every claim once. A store that is away changes nothing: nobody judges leases then either."""
+        with self._lock:
+            held = list(self._held.values())
+        for claim, stop in held:
+            try:
+                if not self._imports.renew(claim, now=self._clock(), lease=self._lease):
+                    log.warning("claim lost", import_id=claim.import_id, fence=claim.fence)
+                    stop.set()
+            except PyMongoError as error:
+                log.warning("claim not renewed", import_id=claim.import_id, reason=type(error).__name__)
+                return
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._every):
+            self.renew()

@@ -1,0 +1,124 @@
+"""Start a worker process: `dramatiq workers.main:start --queues fetch …` calls `start` in each of them.
+
+Everything is opened here and handed on. Nothing waits for a store to be there: what needs one tries again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+import dramatiq
+import redis
+import structlog
+from dramatiq import Middleware
+
+from common.blobs import Blobs, open_blobs
+from common.documents.clock import StoreClock
+from common.documents.database import Document, connect, database
+from common.documents.images import Images
+from common.documents.imports import Imports
+from common.documents.organizations import Organizations
+from common.queue import presence, tallies
+from common.queue.broker import consumer, door_client, producer, worker_client
+from common.queue.doorbells import Doorbells
+from common.queue.jobs import QUEUES
+from common.settings import Settings, SettingsError
+from common.telemetry import log as logs
+from workers.actors import register
+from workers.beat import Beat
+from workers.deadlines import Deadline
+from workers.decoding.client import Decoder
+from workers.gates import Gates
+from workers.leases import Leases
+from workers.orphans import watch_parent
+from workers.pipeline import Pipeline
+from workers.sources import Sources
+from workers.stages import fetch, render
+from workers.stages.fetch import Original
+from workers.stages.render import Rendered
+
+log = structlog.get_logger(__name__)
+
+
+class Shifts(Middleware):
+    """Begin and end what a worker needs around its threads."""
+
+    def __init__(self, *, leases: Leases, decoder: Decoder, grace_seconds: float) -> None:
+        self.leases, self.decoder, self.grace_seconds = leases, decoder, grace_seconds
+        self.beat: Beat | None = None
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
+        """Start the threads that keep claims, and the decoder where this process renders."""
+        if "render" in (worker.consumer_whitelist or QUEUES):
+            self.decoder.start()
+        self.leases.start()
+        if self.beat is not None:
+            self.beat.start()
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
+        """Let work in hand end by itself for a while, then have it given back."""
+        if self.beat is not None:
+            self.beat.stop()
+        timer = threading.Timer(self.grace_seconds, self.leases.interrupt)
+        timer.daemon = True
+        timer.start()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
+        """End the threads and the decoding processes."""
+        self.leases.stop()
+        self.decoder.stop()
+
+
+def start() -> None:
+    """Build this worker process and hand its broker to dramatiq."""
+    try:
+        settings = Settings.load(os.environ)
+    except SettingsError as mistakes:
+        sys.stderr.write(f"{mistakes}\n")
+        raise SystemExit(2) from None
+    process = _process()
+    logs.configure(level=settings.log_level, format=settings.log_format, process=process)
+    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+
+    mongodb = connect(settings.mongodb_url)
+    db = database(mongodb)
+    clock = StoreClock()
+    imports, organizations = Imports(db), Organizations(db)
+    # Doorbells and tallies are hints: they use a client that gives up at once, and never hold a job.
+    hints = door_client(settings.redis_url)
+    bells = Doorbells(hints, producer(hints), per_organization=settings.doorbells_per_organization)
+    leases = Leases(imports, clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds)
+    decoder = Decoder(
+        max_pixels=settings.max_pixels,
+        seconds=settings.render_seconds,
+        memory_bytes=settings.render_memory_bytes,
+        reuse=settings.render_reuse,
+        accept_truncated=settings.accept_truncated,
+        spool_dir=settings.spool_dir,
+    )
+    blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
+    name = presence.name_of(process)
+    pipeline = Pipeline(
+        imports=imports,
+        images=Images(db),
+        organizations=organizations,
+        bells=bells,
+        leases=leases,
+        gates=Gates(organizations, clock=clock),
+        observe=lambda stage, outcome, seconds: tallies.observe(hints, stage, outcome, seconds),
+        fetch=_fetching(settings, blobs),
+        render=_rendering(settings, blobs, decoder),
+        clock=clock,
+        owner=name,
+        lease_seconds=settings.lease_seconds,
+        max_attempts=settings.max_attempts,
+    )
+    shifts = Shifts(leases=leases, decoder=decoder, grace_seconds=settings.shutdown_seconds)
+    shifts.beat = Beat(name, redis_client=hints, mongodb=mongodb, clock=clock)
+    broker = consumer(worker_client(settings.redis_url), [shifts])
+    register(broker, run=pipeline.run)
+    watch_parent(leases.interrupt)
+    dramatiq.set_broker(broker)

@@ -1,0 +1,300 @@
+"""Carry an import along: fetch, then render and record. Read `Pipeline.steps` first, then `run`.
+
+What happens when a worker dies: its claim was written, with `deliveries` raised, before the risky work
+began. Nobody renews the lease any more, so within its 15 seconds the sweeper takes the claim back and
+rings again; another worker claims with a higher fence and does the stage anew. Bytes are stored under
+names made of their content and the image's id is made of the import's, so doing it twice changes nothing,
+and whatever the first worker may still write names an old fence and matches nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import redis
+import structlog
+from pymongo.errors import PyMongoError
+
+from common.documents.database import Document, insist
+from common.documents.images import Images, image_id_of
+from common.documents.imports import FETCH, RENDER, Claim, Imports, LostClaimError, Stage
+from common.documents.organizations import Organizations
+from common.queue.doorbells import Doorbells
+from workers import retries
+from workers.failures import Failure, Interrupted, Permanent, Throttled, Transient
+from workers.gates import Gates
+from workers.leases import Leases
+from workers.stages.fetch import Original
+from workers.stages.record import image_entry
+from workers.stages.render import Rendered
+
+log = structlog.get_logger(__name__)
+
+NEXT_DUE_SECONDS = 5.0  # within so long the sweeper looks at what was asked for and not begun
+STORE_SECONDS = 5.0  # a store that cannot serve is asked again after about so long
+SECOND_LOOK_SECONDS = 5.0
+YOUNG_SECONDS = 60.0
+READ_PATIENCE_SECONDS = 5.0
+WRITE_PATIENCE_SECONDS = 15.0  # about a lease: beyond it somebody else has the import
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage of the way: its queue, its work, and the write that ends it well."""
+
+    stage: Stage
+    queue: str
+    work: Callable[[Document, Document, threading.Event], Any]
+    finish: Callable[[Claim, Any], None]
+    then: str | None  # the queue that is asked next
+
+
+class Pipeline:
+    """The way of an import through this process. `fetch` and `render` do the work and raise Failures."""
+
+    def __init__(  # noqa: PLR0913 - everything that has an effect is handed in
+        self,
+        *,
+        imports: Imports,
+        images: Images,
+        organizations: Organizations,
+        bells: Doorbells,
+        leases: Leases,
+        gates: Gates,
+        observe: Callable[[str, str, float], None],
+        fetch: Callable[[Document, Document, threading.Event], Original],
+        render: Callable[[Document, Document, threading.Event], Rendered],
+        clock: Callable[[], datetime],
+        owner: str,
+        lease_seconds: float,
+        max_attempts: int,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._imports, self._images, self._organizations = imports, images, organizations
+        self._bells, self._leases, self._gates, self._observe = bells, leases, gates, observe
+        self._clock, self._owner, self._lease, self._max_attempts = clock, owner, lease_seconds, max_attempts
+        self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
+        self.steps = {
+            step.queue: step
+            for step in (
+                Step(FETCH, "fetch", work=fetch, finish=self._fetched, then="render"),
+                Step(RENDER, "render", work=render, finish=self._recorded, then=None),
+            )
+        }
+
+    def run(self, queue: str, import_id: str) -> None:
+        """Look at one import, as a message asks: claim it, do the stage, say how it ended.
+
+        Never raises for what happens to the import; a message that is late, doubled or alien is left.
+        """
+        step = self.steps[queue]
+        try:
+            seen = insist(lambda: self._imports.find(import_id), seconds=READ_PATIENCE_SECONDS)
+            if seen is None:
+                log.warning("no such import", import_id=import_id, queue=queue)
+                return
+            with structlog.contextvars.bound_contextvars(
+                import_id=import_id, organization_id=seen["organization_id"], request_id=seen["request_id"]
+            ):
+                self._look(step, seen)
+        except PyMongoError as error:
+            # Its due_at stands in the document: whoever sweeps after the outage asks for it again.
+            log.warning("documents away", import_id=import_id, queue=queue, reason=type(error).__name__)
+
+    def _look(self, step: Step, seen: Document) -> None:
+        stage, organization_id = step.stage, seen["organization_id"]
+        if seen["status"] == stage.doing:
+            return  # somebody holds it, and its bell
+        if seen["status"] != stage.before or (seen["not_before"] or self._clock()) > self._clock():
+            self._answered(step, seen)  # a late or a doubled message
+            return
+        organization = self._organizations.find(organization_id)
+        wait = self._gates.judge(organization, stage)
+        if organization is None or wait is not None:
+            if wait is not None:
+                now = self._clock()
+                self._imports.postponed(seen, waiting_for=wait.waiting_for, until=wait.until, now=now)
+            self._returned(step, seen)
+            return
+        claim = self._imports.claim(seen, stage, owner=self._owner, now=self._clock(), lease=self._lease)
+        if claim is not None:
+            self._carry_out(step, claim, organization)
+
+    def _carry_out(self, step: Step, claim: Claim, organization: Document) -> None:
+        """Do the work of a claim and end it, one way or another; one log line tells of it."""
+        began, details = time.monotonic(), {}
+        with self._leases.hold(claim) as stop:
+            try:
+                result = step.work(claim.document, organization, stop)
+                step.finish(claim, result)
+                outcome = "done"
+            except LostClaimError:
+                outcome = "lost"
+            except Failure as failure:
+                outcome = self._settle(step, claim, failure)
+                details = {"code": failure.code}
+            except PyMongoError:
+                raise
+            except Exception:
+                log.exception("unexpected failure", stage=step.stage.name)
+                unexpected = Transient(
+                    "internal_error", "Something unexpected happened; the workers' log tells."
+                )
+                outcome = self._settle(step, claim, unexpected)
+                details = {"code": unexpected.code}
+        seconds = time.monotonic() - began
+        log.info(
+            "stage ended",
+            stage=step.stage.name,
+            outcome=outcome,
+            seconds=round(seconds, 3),
+            fence=claim.fence,
+            **details,
+        )
+        self._after(step, claim, organization, outcome)
+        with contextlib.suppress(redis.RedisError):
+            self._observe(step.stage.name, outcome, seconds)
+
+    def _after(self, step: Step, claim: Claim, organization: Document, outcome: str) -> None:
+        """Ring for what comes next. All of it is a hint: what gets lost here, the sweeper asks for."""
+        seen = claim.document
+        if outcome == "gated":
+            self._returned(step, seen)
+            return
+        self._answered(step, seen)
+        again = {"done": step.then, "interrupted": step.queue}.get(outcome)
+        if again is not None:
+            with self._quietly():
+                self._bells.ask(again, seen["organization_id"], [(seen["_id"], seen["created_at"])])
+        if outcome == "done" and step.stage is FETCH:
+            self._gates.served(organization)
+
+    # -- how a stage ends well ----------------------------------------------------------------------------
+
+    def _fetched(self, claim: Claim, original: Original) -> None:
+        self._write(
+            lambda: self._imports.fetched(
+                claim, original=asdict(original), now=self._clock(), due_in=NEXT_DUE_SECONDS
+            )
+        )
+
+    def _recorded(self, claim: Claim, rendered: Rendered) -> None:
+        """Write the image entry, then the end of the import: an entry never follows its import."""
+        image_id = image_id_of(claim.import_id)
+        entry = image_entry(claim.document, rendered, image_id=image_id, now=self._clock())
+        self._write(lambda: self._images.record(entry))
+        try:
+            self._write(lambda: self._imports.succeeded(claim, image_id=image_id, now=self._clock()))
+        except LostClaimError:
+            now_there = self._imports.find(claim.import_id)
+            if now_there is not None and now_there["status"] == "canceled":
+                self._images.remove(image_id)  # canceled while it was rendered, and never to be opened again
+            raise
+
+    # -- how a stage ends badly: the three classes of workers/failures.py ---------------------------------
+
+    def _settle(self, step: Step, claim: Claim, failure: Failure) -> str:
+        """Write down a failure by its class. Returns the outcome's name for the log and the metrics."""
+        try:
+            match failure:
+                case Interrupted():
+                    self._write(lambda: self._imports.given_back(claim, now=self._clock()))
+                    return "interrupted"
+                case Throttled():
+                    return self._wait(step, claim, failure)
+                case Transient():
+                    return self._count(step, claim, failure)
+                case Permanent() if failure.may_appear and self._deserves_a_second_look(claim):
+                    self._park(step, claim, failure, "record", SECOND_LOOK_SECONDS)
+                    return "second look"
+                case _:
+                    self._fail(claim, failure, retryable=False)
+                    return "failed"
+        except LostClaimError:
+            return "lost"
+
+    def _wait(self, step: Step, claim: Claim, failure: Throttled) -> str:
+        if failure.scope == "store":
+            self._park(
+                step, claim, failure, failure.waiting_for, STORE_SECONDS * self._chance.uniform(0.8, 1.2)
+            )
+            return "store away"
+        self._write(lambda: self._gates.close(claim.document["organization_id"], failure))
+        self._write(
+            lambda: self._imports.waits(
+                claim,
+                waiting_for=failure.waiting_for,
+                code=failure.code,
+                look_in=NEXT_DUE_SECONDS,
+                may_go_early=True,
+                now=self._clock(),
+            )
+        )
+        return "gated"
+
+    def _count(self, step: Step, claim: Claim, failure: Transient) -> str:
+        earlier = claim.document["stages"].get(step.stage.name, {}).get("attempts", 0)
+        if earlier + 1 >= self._max_attempts:
+            self._fail(claim, failure, retryable=True)
+            return "failed"
+        delay = retries.delay(earlier + 1, retry_after=failure.retry_after, chance=self._chance)
+        self._write(lambda: self._imports.tried(claim, code=failure.code, delay=delay, now=self._clock()))
+        with self._quietly():
+            self._bells.later(step.queue, claim.import_id, seconds=delay)
+        return "tried"
+
+    def _park(self, step: Step, claim: Claim, failure: Failure, waiting_for: str, seconds: float) -> None:
+        self._write(
+            lambda: self._imports.waits(
+                claim,
+                waiting_for=waiting_for,
+                code=failure.code,
+                look_in=seconds,
+                may_go_early=False,
+                now=self._clock(),
+            )
+        )
+        with self._quietly():
+            self._bells.later(step.queue, claim.import_id, seconds=seconds)
+
+    def _fail(self, claim: Claim, failure: Failure, *, retryable: bool) -> None:
+        self._write(
+            lambda: self._imports.failed(
+                claim, code=failure.code, detail=failure.detail, retryable=retryable, now=self._clock()
+            )
+        )
+
+    def _deserves_a_second_look(self, claim: Claim) -> bool:
+        seen = claim.document
+        began = seen.get("retried_at") or seen["created_at"]
+        young = (self._clock() - began).total_seconds() < YOUNG_SECONDS
+        return bool(young and seen["waiting_for"] != "record")
+
+    # -- stores -----------------------------------------------------------------------------------------------
+
+    def _write(self, change: Callable[[], None]) -> None:
+        """Insist on a write that holds the fruit of the work; it is idempotent and fenced."""
+        insist(change, seconds=WRITE_PATIENCE_SECONDS)
+
+    def _answered(self, step: Step, seen: Document) -> None:
+        with self._quietly():
+            self._bells.answered(step.queue, seen["organization_id"], seen["_id"])
+
+    def _returned(self, step: Step, seen: Document) -> None:
+        with self._quietly():
+            self._bells.returned(step.queue, seen["organization_id"], seen["_id"], seen["created_at"])
+
+    @contextlib.contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Leave what Redis cannot do now to the sweeper."""
+        try:
+            yield
+        except redis.RedisError as error:
+            log.debug("doorbell not moved", reason=type(error).__name__)

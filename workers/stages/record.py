@@ -1,0 +1,42 @@
+"""Write down what an import brought: the image entry, made of what the two other stages found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from workers.stages.render import Rendered
+
+# What a picture may tell of itself; left out of the entry where it does not.
+_OPTIONAL = ("format", "taken_at", "camera", "gps", "placeholder")
+
+
+def image_entry(
+    document: Mapping[str, Any], rendered: Rendered, *, image_id: str, now: datetime
+) -> dict[str, Any]:
+    """Return the image entry of an import whose original and thumbnails are stored.
+
+    The name is the one that the client asked for, else the one that the source has.
+    """
+    original = document["original"]
+    entry = {
+        "_id": image_id,
+        "organization_id": document["organization_id"],
+        "import_id": document["_id"],
+        "album_id": document["album_id"],
+        "filename": document["filename"] or original["filename"],
+        "content_type": rendered.content_type,
+        "width": rendered.width,
+        "height": rendered.height,
+        "bytes": original["bytes"],
+        "sha256": original["sha256"],
+        "metadatas": document["metadatas"],
+        "original": {"key": original["key"]},
+        "thumbnails": [asdict(thumbnail) for thumbnail in rendered.thumbnails],
+        "recipe": rendered.recipe,
+        "created_at": now,
+    }
+    told = {name: getattr(rendered, name) for name in _OPTIONAL}
+    return {**entry, **{name: value for name, value in told.items() if value is not None}}

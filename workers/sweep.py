@@ -1,0 +1,257 @@
+"""Look again at whatever is due: what makes a lost message, worker or store a delay of seconds.
+
+Several sweepers may run: each step is one conditional write or one script, so two of them do the same
+thing once. One that is stopped only delays.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+import redis
+import structlog
+from pymongo.errors import PyMongoError
+
+from common.documents.database import Document
+from common.documents.imports import STAGES, Imports, Stage, stage_of
+from common.documents.organizations import Organizations
+from common.queue.depth import head_sent_at
+from common.queue.doorbells import BELL_SECONDS, Bell, Doorbells
+from workers.due import OpenWalk, due
+from workers.gates import Gates
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500  # imports looked at in one go; a backlog is worked off in many, each bounded
+FIRST_STEP_SECONDS = 15.0
+LAST_STEP_SECONDS = 900.0
+# A stage and the queue that serves it have the same name.
+QUEUE_STAGES: tuple[Stage, ...] = tuple(STAGES.values())
+
+
+class Sweeper:
+    """One tick after the other; each part survives the absence of the store that it needs."""
+
+    def __init__(  # noqa: PLR0913 - everything that has an effect is handed in
+        self,
+        *,
+        imports: Imports,
+        organizations: Organizations,
+        bells: Doorbells,
+        gates: Gates,
+        redis_client: redis.Redis,
+        recover: Callable[[], None],
+        count: Callable[[str, int], None],
+        clock: Callable[[], datetime],
+        max_deliveries: int,
+        deadline: timedelta,
+        lease: timedelta,
+        chance: random.Random | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._imports, self._organizations, self._bells, self._gates = imports, organizations, bells, gates
+        self._redis, self._recover, self._count, self._clock = redis_client, recover, count, clock
+        self._max_deliveries, self._deadline, self._lease = max_deliveries, deadline, lease
+        self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
+        self._monotonic = monotonic
+        self._judge_from = 0.0  # monotonic seconds; leases are not judged before
+        self._walk: OpenWalk | None = None
+        self._epoch: str | None = None
+        self._away: set[str] = set()
+
+    def tick(self) -> bool:
+        """Look once. Returns True where there was more than one batch, so that the next look should not wait."""
+        swept: Counter[str] = Counter()
+        more = False
+        try:
+            more = self._documents(swept)
+            self._back("documents")
+        except PyMongoError as error:
+            # Workers could not renew while the store was away, so no lease is judged until one has passed.
+            self._judge_from = self._monotonic() + self._lease.total_seconds()
+            self._gone("documents", error)
+        except redis.RedisError as error:
+            self._gone("queue", error)
+        else:
+            self._back("queue")
+        if swept:
+            log.info("swept", **swept)
+            self._tell(swept)
+        return more
+
+    # -- what MongoDB says is due ------------------------------------------------------------------------
+
+    def _documents(self, swept: Counter[str]) -> bool:
+        organizations: dict[str, Document | None] = {}
+        found = due(self._imports, now=self._clock(), limit=BATCH)
+        asked = [one for one in (self._judged_alone(seen, swept) for seen in found) if one is not None]
+        self._ask(asked, organizations)
+        self._imports.look_later((seen, self._next_look(seen)) for seen in asked)
+        swept["asked"] += len(asked)
+        more = len(found) >= BATCH
+        more = self._after_an_emptied_redis(organizations, swept) or more
+        for stage in QUEUE_STAGES:
+            self._lost_bells(stage, organizations, swept)
+            self._fill(stage, organizations)
+        self._recover()
+        return more
+
+    def _judged_alone(self, seen: Document, swept: Counter[str]) -> Document | None:
+        """Judge one import so that a document of a shape nobody foresaw stops no other one."""
+        try:
+            return self._judged(seen, swept)
+        except (KeyError, TypeError, ValueError):
+            log.exception("import cannot be judged", import_id=seen["_id"])
+            return None
+
+    def _judged(self, seen: Document, swept: Counter[str]) -> Document | None:  # noqa: PLR0911 - a case each
+        """Return a due import that is to be asked for, after expiring its lease or its deadline."""
+        now, stage = self._clock(), stage_of(seen["status"])
+        if stage is None:
+            return None
+        held = seen["status"] == stage.doing
+        if held and (seen["lease_until"] > now or self._monotonic() < self._judge_from):
+            return None
+        if now - (seen.get("retried_at") or seen["created_at"]) > self._deadline:
+            detail = "It could not be done within its deadline; see what it waited for, then `imports retry`."
+            ended = self._imports.end(seen, "failed", code="expired", detail=detail, retryable=True, now=now)
+            swept["expired"] += ended is not None
+            return None
+        if not held:
+            return seen
+        freed = self._imports.expire_lease(seen, max_deliveries=self._max_deliveries, now=now)
+        if freed is None:
+            return None
+        swept["lease_expired"] += 1
+        if freed["status"] == "failed":
+            swept["worker_killed"] += 1
+            self._bells.answered(stage.name, seen["organization_id"], seen["_id"])
+            return None
+        # The bell of the dead worker is taken back, or asking would find it still out.
+        self._bells.answered(stage.name, seen["organization_id"], seen["_id"])
+        return self._imports.find(seen["_id"])
+
+    def _ask(self, asked: Iterable[Document], organizations: dict[str, Document | None]) -> None:
+        groups: defaultdict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
+        for seen in asked:
+            stage = stage_of(seen["status"])
+            if stage is not None:
+                groups[stage.name, seen["organization_id"]].append((seen["_id"], seen["created_at"]))
+        for (queue, organization_id), imports in groups.items():
+            room = self._gates.room(self._organization(organization_id, organizations), STAGES[queue])
+            self._bells.ask(queue, organization_id, imports, limit=room)
+
+    def _next_look(self, seen: Document) -> datetime:
+        """Return when to look at an asked import again. Bells and rooms live in Redis and are watched there,
+        so the step may widen; an emptied Redis is noticed by its epoch."""
+        step = min(LAST_STEP_SECONDS, FIRST_STEP_SECONDS * 4.0 ** min(seen["asks"], 6))
+        return self._clock() + timedelta(seconds=step * self._chance.uniform(0.8, 1.2))
+
+    # -- what Redis holds, and what it lost ------------------------------------------------------------
+
+    def _after_an_emptied_redis(self, organizations: dict[str, Document | None], swept: Counter[str]) -> bool:
+        """Ask anew for every open import where Redis is not the one that held their bells."""
+        found = self._bells.epoch(self._epoch or str(uuid.uuid4()))
+        if self._epoch is not None and found == self._epoch and self._walk is None:
+            return False
+        if found != self._epoch:
+            log.warning("asking for every open import", reason="the queue is empty, new, or first seen")
+            self._epoch, self._walk = found, OpenWalk(self._imports, now=self._clock())
+        if self._walk is None:
+            return False
+        piece = self._walk.piece(limit=BATCH)
+        now = self._clock()
+        waiting = [
+            seen
+            for seen in piece
+            if (stage := stage_of(seen["status"])) is not None
+            and seen["status"] == stage.before
+            and (seen["not_before"] or now) <= now
+        ]
+        self._ask(waiting, organizations)
+        swept["asked_anew"] += len(waiting)
+        if len(piece) < BATCH:
+            self._walk = None
+        return self._walk is not None
+
+    def _lost_bells(
+        self, stage: Stage, organizations: dict[str, Document | None], swept: Counter[str]
+    ) -> None:
+        """Look at bells that nobody answered in time, and let the documents say what that means."""
+        lost = self._bells.lost(stage.name, limit=BATCH)
+        if not lost:
+            return
+        seen = {one["_id"]: one for one in self._imports.find_many(bell.import_id for bell in lost)}
+        head = head_sent_at(self._redis, stage.name)
+        again = []
+        for bell in lost:
+            one = seen.get(bell.import_id)
+            if self._is_rung_again(stage, bell, one, head, organizations) and one is not None:
+                seconds = BELL_SECONDS * 2.0 ** min(one["asks"], 4)
+                self._bells.again(stage.name, bell.organization_id, bell.import_id, seconds=seconds)
+                again.append(one)
+        self._imports.look_later((one, self._next_look(one)) for one in again)
+        swept["rung_again"] += len(again)
+
+    def _is_rung_again(
+        self,
+        stage: Stage,
+        bell: Bell,
+        seen: Document | None,
+        head: float | None,
+        organizations: dict[str, Document | None],
+    ) -> bool:
+        """Tell whether a lost bell is rung again; settle it where it is not."""
+        now, queue = self._clock(), stage.name
+        if seen is not None and seen["status"] == stage.doing:
+            self._bells.held(queue, bell.organization_id, bell.import_id)  # being worked on; the lease judges
+            return False
+        if seen is None or seen["status"] != stage.before or (seen["not_before"] or now) > now:
+            self._bells.answered(queue, bell.organization_id, bell.import_id)
+            return False
+        if self._gates.room(self._organization(bell.organization_id, organizations), stage) == 0:
+            self._bells.returned(queue, bell.organization_id, bell.import_id, seen["created_at"])
+            return False
+        if head is not None and head <= bell.rung_at:
+            self._bells.held(
+                queue, bell.organization_id, bell.import_id
+            )  # still behind the head of its queue
+            return False
+        return True
+
+    def _fill(self, stage: Stage, organizations: dict[str, Document | None]) -> None:
+        """Let imports out of the rooms: slots that a crash left empty, gates that are due or open again."""
+        for organization_id in self._bells.organizations_waiting(stage.name):
+            room = self._gates.room(self._organization(organization_id, organizations), stage)
+            if room != 0:
+                self._bells.fill(stage.name, organization_id, limit=room)
+
+    # -- the rest -----------------------------------------------------------------------------------------
+
+    def _organization(self, organization_id: str, known: dict[str, Document | None]) -> Document | None:
+        if organization_id not in known:
+            known[organization_id] = self._organizations.find(organization_id)
+        return known[organization_id]
+
+    def _tell(self, swept: Counter[str]) -> None:
+        try:
+            for reason, amount in swept.items():
+                self._count(reason, amount)
+        except redis.RedisError as error:
+            self._gone("queue", error)
+
+    def _gone(self, store: str, error: Exception) -> None:
+        """Say once that a store is away, not at every tick."""
+        if store not in self._away:
+            self._away.add(store)
+            log.warning("store away", store=store, reason=type(error).__name__)
+
+    def _back(self, store: str) -> None:
+        if store in self._away:
+            self._away.discard(store)
+            log.warning("store back", store=store)

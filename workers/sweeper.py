@@ -1,0 +1,85 @@
+"""Run the sweeper: `python -m workers.sweeper`. Any number of them, on any machines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from datetime import timedelta
+
+import structlog
+
+from common.blobs import BlobsUnavailableError, open_blobs
+from common.documents.clock import StoreClock
+from common.documents.database import connect, database
+from common.documents.imports import Imports
+from common.documents.organizations import Organizations
+from common.queue import presence, tallies
+from common.queue.broker import door_client, recover, recoverer
+from common.queue.doorbells import Doorbells
+from common.settings import Settings, SettingsError
+from common.telemetry import log as logs
+from workers.beat import Beat
+from workers.gates import Gates
+from workers.sweep import Sweeper
+
+log = structlog.get_logger(__name__)
+
+TIDY_SECONDS = 60.0
+STALE_SECONDS = 60.0  # a staged file so old, and held by nobody, is what a killed process left
+
+
+def main() -> int:
+    """Sweep until SIGTERM or SIGINT; return the exit code."""
+    try:
+        settings = Settings.load(os.environ)
+    except SettingsError as mistakes:
+        sys.stderr.write(f"{mistakes}\n")
+        return 2
+    logs.configure(level=settings.log_level, format=settings.log_format, process="sweeper")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+
+    mongodb = connect(settings.mongodb_url)
+    db = database(mongodb)
+    # A look that fails is repeated in two seconds, so this client gives up at once.
+    client = door_client(settings.redis_url)
+    broker = recoverer(client)
+    clock = StoreClock()
+    organizations = Organizations(db)
+    blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
+    sweeper = Sweeper(
+        imports=Imports(db),
+        organizations=organizations,
+        bells=Doorbells(client, broker, per_organization=settings.doorbells_per_organization),
+        gates=Gates(organizations, clock=clock),
+        redis_client=client,
+        recover=lambda: recover(broker),
+        count=lambda reason, amount: tallies.count(client, "swept", amount, reason=reason),
+        clock=clock,
+        max_deliveries=settings.max_deliveries,
+        deadline=timedelta(seconds=settings.import_deadline_seconds),
+        lease=timedelta(seconds=settings.lease_seconds),
+    )
+    beat = Beat(presence.name_of("sweeper"), redis_client=client, mongodb=mongodb, clock=clock)
+    beat.start()
+    log.info("sweeping", every_s=settings.sweep_seconds)
+    tidied = 0.0
+    while not stopping.is_set():
+        more = sweeper.tick()
+        if time.monotonic() - tidied > TIDY_SECONDS:
+            tidied = time.monotonic()
+            with contextlib.suppress(BlobsUnavailableError):
+                blobs.tidy(STALE_SECONDS)
+        stopping.wait(0 if more else settings.sweep_seconds)
+    beat.stop()
+    blobs.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
