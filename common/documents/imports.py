@@ -16,6 +16,8 @@ The document is the truth and its own outbox; a message in Redis only says «loo
 - `open.<stage>` holds the time of acceptance under the stage that is next, while the import is open.
 - `not_before` keeps an import that waits from being claimed early; `waiting_for` says for what it waits.
 - `mark` names the last change: a change whose reply was lost is recognised when it is tried again.
+
+The shape of a new import is in `new_imports.py`.
 """
 
 from __future__ import annotations
@@ -70,66 +72,6 @@ class Claim:
 
 class LostClaimError(Exception):
     """Somebody else has the import now, or it has ended: the work in hand is to be thrown away."""
-
-
-def accepted(  # noqa: PLR0913 - the whole shape in one place
-    import_id: str,
-    *,
-    organization_id: str,
-    user_id: str,
-    params: str,
-    import_type: str | None,
-    album_id: str | None,
-    filename: str | None,
-    metadatas: str | None,
-    source_type: str | None,
-    record_id: str | None,
-    request_id: str | None,
-    now: datetime,
-    due_in: float,
-) -> Document:
-    """Write a new import. `params` and `metadatas` are JSON text; `due_in` is in seconds."""
-    return {
-        "_id": import_id,
-        "shape": 1,
-        "organization_id": organization_id,
-        "user_id": user_id,
-        "request_id": request_id,
-        "params": params,
-        "import_type": import_type,
-        "album_id": album_id,
-        "filename": filename,
-        "metadatas": metadatas,
-        "source_type": source_type,
-        "record_id": record_id,
-        "status": "queued",
-        "image_id": None,
-        "error": None,
-        "original": None,
-        "fence": 0,
-        "deliveries": 0,
-        "attempts": 0,
-        "asks": 0,
-        "owner": None,
-        "lease_until": None,
-        "waiting_for": None,
-        "not_before": None,
-        "stages": {},
-        "history": [{"at": now, "event": "queued"}],
-        "mark": str(uuid.uuid4()),
-        "open": {"fetch": now},
-        "created_at": now,
-        "updated_at": now,
-        "due_at": now + timedelta(seconds=due_in),
-    }
-
-
-def refused(document: Document, *, code: str, detail: str) -> Document:
-    """Turn a new import into one that fails as it is recorded: what it asks for can never be done."""
-    ended = {name: value for name, value in document.items() if name not in ("open", "due_at")}
-    error = {"code": code, "detail": detail, "retryable": False}
-    event = {"at": document["created_at"], "event": "failed", "code": code}
-    return {**ended, "status": "failed", "error": error, "history": [event]}
 
 
 class Imports:
@@ -246,17 +188,18 @@ class Imports:
         stage = stage_of(seen["status"])
         if stage is None or seen["status"] != stage.doing or seen["lease_until"] > now:
             return None
+        # A worker that renewed since the import was read keeps it.
+        unrenewed = {"lease_until": seen["lease_until"]}
         if seen["deliveries"] >= max_deliveries:
             detail = (
                 f"The worker died {seen['deliveries']} times in the middle of this import. "
                 "Look at the picture and the workers' logs; `imports retry` tries it again."
             )
-            return self.end(seen, "failed", code="worker_killed", detail=detail, retryable=True, now=now)
-        change = {
-            "$set": {"status": stage.before, "due_at": now, "owner": None, "lease_until": None, "asks": 0}
-        }
+            killed = {"code": "worker_killed", "detail": detail, "retryable": True}
+            return self._ended(seen, "failed", killed, now=now, also=unrenewed)
+        change = {"$set": {"status": stage.before, "due_at": now, **_FREE, "asks": 0}}
         event = {"event": "lease expired", "fence": seen["fence"], "owner": seen["owner"]}
-        if not self._change(seen, stage.doing, change, event=event, now=now):
+        if not self._change(seen, stage.doing, change, event=event, now=now, also=unrenewed):
             return None
         return {**seen, **change["$set"]}
 
@@ -270,11 +213,7 @@ class Imports:
         if seen["status"] not in OPEN:
             return None
         error = None if code is None else {"code": code, "detail": detail, "retryable": retryable}
-        change = {"$set": {"status": status, "error": error, **_FREE}, "$unset": _UNSET}
-        event = {"event": status, "code": code} if code else {"event": status}
-        if not self._change(seen, seen["status"], change, event=event, now=now):
-            return None
-        return {**seen, "status": status, "error": error}
+        return self._ended(seen, status, error, now=now)
 
     def retried(self, seen: Document, *, stored: bool, now: datetime) -> Document | None:
         """Open a failed import again: all budgets anew, the fence goes on.
@@ -328,7 +267,22 @@ class Imports:
         found = self._imports.find_one({field: {"$gte": low, "$lt": high}}, {"created_at": 1})
         return None if found is None else found["created_at"]
 
-    # -- the two shapes of a conditional write ----------------------------------------------------------
+    # -- the shapes of a conditional write --------------------------------------------------------------
+
+    def _ended(
+        self,
+        seen: Document,
+        status: str,
+        error: Document | None,
+        *,
+        now: datetime,
+        also: Document | None = None,
+    ) -> Document | None:
+        change = {"$set": {"status": status, "error": error, **_FREE}, "$unset": _UNSET}
+        event = {"event": status, "code": error["code"]} if error else {"event": status}
+        if not self._change(seen, seen["status"], change, event=event, now=now, also=also):
+            return None
+        return {**seen, "status": status, "error": error}
 
     def _end(  # noqa: PLR0913 - all of it by keyword
         self,
@@ -353,8 +307,15 @@ class Imports:
         if not self._change(held, claim.stage.doing, change, event=told, now=now):
             raise LostClaimError(claim.import_id)
 
-    def _change(
-        self, seen: Document, status: str, change: Document, *, event: Document | None, now: datetime
+    def _change(  # noqa: PLR0913 - all of it by keyword
+        self,
+        seen: Document,
+        status: str,
+        change: Document,
+        *,
+        event: Document | None,
+        now: datetime,
+        also: Document | None = None,
     ) -> bool:
         """Compare and set on `{_id, fence, status}`. True where the change is in place.
 
@@ -364,7 +325,7 @@ class Imports:
         change = {**change, "$set": {**change["$set"], "mark": mark, "updated_at": now}}
         if event is not None:
             change["$push"] = {"history": {"$each": [{"at": now, **event}], "$slice": -HISTORY}}
-        wanted = {"_id": seen["_id"], "fence": seen["fence"], "status": status}
+        wanted = {"_id": seen["_id"], "fence": seen["fence"], "status": status, **(also or {})}
         try:
             return self._imports.update_one(wanted, change).matched_count == 1
         except ConnectionFailure:

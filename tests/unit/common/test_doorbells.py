@@ -101,7 +101,9 @@ def test_a_bell_that_nobody_answers_counts_as_lost(bells: Doorbells, clock: Cloc
     assert bells.lost("fetch", limit=10) == []
 
 
-def test_a_held_bell_is_not_lost_and_an_answered_one_is_not_held(client: redis.Redis, bells: Doorbells) -> None:
+def test_a_held_bell_is_not_lost_and_an_answered_one_is_not_held(
+    client: redis.Redis, bells: Doorbells
+) -> None:
     """Work that takes long keeps its bell; once answered, a late renewal does not bring it back."""
     bells.ask("fetch", "org", many(1))
     bells.held("fetch", "org", "i0", seconds=100)
@@ -132,7 +134,9 @@ def test_an_emptied_redis_is_noticed(client: redis.Redis, bells: Doorbells) -> N
     assert bells.epoch("third") == "third"
 
 
-def test_depth_counts_the_room_and_the_later_ones(client: redis.Redis, bells: Doorbells, clock: Clock) -> None:
+def test_depth_counts_the_room_and_the_later_ones(
+    client: redis.Redis, bells: Doorbells, clock: Clock
+) -> None:
     """A dashboard sees all that is still to be done, wherever it waits."""
     clock.now = datetime.now(UTC).timestamp()
     bells.ask("fetch", "org", many(3))

@@ -1,0 +1,68 @@
+"""Give a new import its shape: every field that it will ever have, bar `due_at` and `open` once it has ended."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from common.documents.database import Document
+
+
+def accepted(  # noqa: PLR0913 - the whole shape in one place
+    import_id: str,
+    *,
+    organization_id: str,
+    user_id: str,
+    params: str,
+    import_type: str | None,
+    album_id: str | None,
+    filename: str | None,
+    metadatas: str | None,
+    source_type: str | None,
+    record_id: str | None,
+    request_id: str | None,
+    now: datetime,
+    due_in: float,
+) -> Document:
+    """Write a new import. `params` and `metadatas` are JSON text; `due_in` is in seconds."""
+    return {
+        "_id": import_id,
+        "shape": 1,
+        "organization_id": organization_id,
+        "user_id": user_id,
+        "request_id": request_id,
+        "params": params,
+        "import_type": import_type,
+        "album_id": album_id,
+        "filename": filename,
+        "metadatas": metadatas,
+        "source_type": source_type,
+        "record_id": record_id,
+        "status": "queued",
+        "image_id": None,
+        "error": None,
+        "original": None,
+        "fence": 0,
+        "deliveries": 0,
+        "attempts": 0,
+        "asks": 0,
+        "owner": None,
+        "lease_until": None,
+        "waiting_for": None,
+        "not_before": None,
+        "stages": {},
+        "history": [{"at": now, "event": "queued"}],
+        "mark": str(uuid.uuid4()),
+        "open": {"fetch": now},
+        "created_at": now,
+        "updated_at": now,
+        "due_at": now + timedelta(seconds=due_in),
+    }
+
+
+def refused(document: Document, *, code: str, detail: str) -> Document:
+    """Turn a new import into one that fails as it is recorded: what it asks for can never be done."""
+    ended = {name: value for name, value in document.items() if name not in ("open", "due_at")}
+    error = {"code": code, "detail": detail, "retryable": False}
+    event = {"at": document["created_at"], "event": "failed", "code": code}
+    return {**ended, "status": "failed", "error": error, "history": [event]}
