@@ -29,7 +29,7 @@ from workers.sweep import Sweeper
 log = structlog.get_logger(__name__)
 
 TIDY_SECONDS = 60.0
-STALE_SECONDS = 60.0  # a staged file so old, and held by nobody, is what a killed process left
+STALE_SECONDS = 300.0  # what a killed process staged and nobody has touched for so long
 
 
 def main() -> int:

@@ -12,12 +12,12 @@ from typing import Any
 
 import redis
 from dramatiq import Broker, MessageProxy, Middleware
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import CurrentMessage
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
 from common.queue.jobs import QUEUES
+from common.queue.sturdy import SturdyBroker
 
 NAMESPACE = "dramatiq"
 HEARTBEAT_MS = 15_000  # a process silent for so long has its unfinished messages handed to others
@@ -65,7 +65,7 @@ def worker_client(url: str) -> redis.Redis:
     )
 
 
-def producer(client: redis.Redis) -> RedisBroker:
+def producer(client: redis.Redis) -> SturdyBroker:
     """Build the broker of a process that only asks for work (the door, the operator).
 
     No middleware: nothing in it acts when a message is enqueued, and none needs a thread here.
@@ -73,12 +73,12 @@ def producer(client: redis.Redis) -> RedisBroker:
     return _broker(client, [], chance=0)
 
 
-def recoverer(client: redis.Redis) -> RedisBroker:
+def recoverer(client: redis.Redis) -> SturdyBroker:
     """Build the sweeper's broker: it asks for work, and hands dead processes' messages to others."""
     return _broker(client, [], chance=ALL_THE_TIME)
 
 
-def recover(broker: RedisBroker) -> None:
+def recover(broker: SturdyBroker) -> None:
     """Hand the unfinished messages of silent processes to others, on every queue. Raises RedisError.
 
     dramatiq does this only now and then and only on a queue that somebody uses; a size asked for with a
@@ -89,7 +89,7 @@ def recover(broker: RedisBroker) -> None:
         broker.do_qsize(f"{queue}.DQ")
 
 
-def consumer(client: redis.Redis, middleware: list[Middleware]) -> RedisBroker:
+def consumer(client: redis.Redis, middleware: list[Middleware]) -> SturdyBroker:
     """Build the broker of a worker process.
 
     `CurrentMessage` puts the message's id within reach of the log, `DeadLetters` keeps alien messages
@@ -101,8 +101,8 @@ def consumer(client: redis.Redis, middleware: list[Middleware]) -> RedisBroker:
     return _broker(client, [CurrentMessage(), DeadLetters(), *middleware], chance=ALL_THE_TIME)
 
 
-def _broker(client: redis.Redis, middleware: list[Middleware], *, chance: int) -> RedisBroker:
-    broker = RedisBroker(
+def _broker(client: redis.Redis, middleware: list[Middleware], *, chance: int) -> SturdyBroker:
+    broker = SturdyBroker(
         client=client,
         middleware=middleware,
         namespace=NAMESPACE,

@@ -1,0 +1,127 @@
+"""Close the holes of dramatiq's Redis consumer that strand messages in a live process.
+
+A message that dramatiq fetched stands in a set of its process until it is acknowledged. It stays there for
+as long as the process lives when the reply to the fetch was lost, when a neighbour in the same batch cannot
+be decoded, or when the acknowledgement timed out (redis-py's TimeoutError is no ConnectionError). No import
+is lost by it, since the sweeper asks again, but the queue's figures would count it for ever.
+
+So the consumer keeps a list of what it holds and compares: what stands in the set and is not held at two
+looks in a row is put back, or aside if it cannot be read. Upstream: Bogdanp/dramatiq#894 (the timeout); the
+comparison can go when dramatiq makes one of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import redis
+import structlog
+from dramatiq import Message, MessageProxy
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.errors import ConnectionClosed, DecodeError
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 5.0
+
+
+class SturdyBroker(RedisBroker):
+    """dramatiq's Redis broker with consumers that strand nothing. `held` names the messages in hand here."""
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.held: set[str] = set()
+        self.lock = threading.Lock()
+
+    @property
+    def consumer_class(self) -> type[_RedisConsumer]:
+        """Return the consumer that dramatiq makes for each queue."""
+        return SturdyConsumer
+
+
+class SturdyConsumer(_RedisConsumer):
+    """One queue's consumer. Everything but `ack` and `nack` runs in one thread."""
+
+    broker: SturdyBroker
+
+    def __init__(self, broker: SturdyBroker, queue_name: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue_name, prefetch, timeout)
+        self._suspects: set[str] = set()
+        self._looked_at = time.monotonic()
+
+    def __next__(self) -> MessageProxy | None:
+        """Return the next message, or None after a pause; skip what cannot be decoded."""
+        try:
+            if time.monotonic() - self._looked_at > LOOK_SECONDS:
+                self._looked_at = time.monotonic()
+                self._compare()
+            message: MessageProxy | None = super().__next__()
+        except DecodeError:
+            log.warning("undecodable message", queue=self.queue_name)  # the comparison puts it aside
+            return None
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise ConnectionClosed(error) from None
+        if message is not None:
+            with self.broker.lock:
+                self.broker.held.add(message.options["redis_message_id"])
+        return message
+
+    def ack(self, message: MessageProxy) -> None:
+        """Acknowledge. A timeout is a lost connection: dramatiq then tries again until it succeeds."""
+        try:
+            super().ack(message)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise ConnectionClosed(error) from None
+        self._let_go(message)
+
+    def nack(self, message: MessageProxy) -> None:
+        """Put aside; as for `ack`."""
+        try:
+            super().nack(message)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise ConnectionClosed(error) from None
+        self._let_go(message)
+
+    def requeue(self, messages: Any) -> None:
+        """Put messages back that were fetched and not begun."""
+        messages = list(messages)
+        try:
+            super().requeue(messages)
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from None
+        for message in messages:
+            self._let_go(message)
+
+    def _let_go(self, message: MessageProxy) -> None:
+        with self.broker.lock:
+            self.broker.held.discard(message.options["redis_message_id"])
+
+    def _compare(self) -> None:
+        """Put back what this process fetched and does not hold, once it was so at two looks."""
+        broker = self.broker
+        key = f"{broker.namespace}:__acks__.{broker.broker_id}.{self.queue_name}"
+        fetched: Any = broker.client.smembers(key)
+        in_cache = {_id_in(data) for data in self.message_cache}
+        with broker.lock:
+            astray = {name.decode() for name in fetched} - broker.held - in_cache
+        for redis_message_id in astray & self._suspects:
+            raw: Any = broker.client.hget(f"{broker.namespace}:{self.queue_name}.msgs", redis_message_id)
+            if raw is not None and _id_in(raw) is None:
+                broker.do_nack(self.queue_name, redis_message_id)
+            else:
+                broker.do_requeue(self.queue_name, redis_message_id)
+            log.warning("stranded message put back", queue=self.queue_name, readable=_id_in(raw) is not None)
+        self._suspects = astray
+
+
+def _id_in(data: bytes | None) -> str | None:
+    """Return the id under which Redis knows a message, or None where it cannot be read."""
+    if data is None:
+        return None
+    try:
+        name: str | None = Message.decode(data).options.get("redis_message_id")
+    except (DecodeError, TypeError, AttributeError, KeyError):
+        return None
+    return name
