@@ -51,7 +51,7 @@ def _write_key(server: Server) -> None:
 
 def _read_key(server: Server) -> bool:
     with redis.Redis.from_url(server.url) as client:
-        return client.get("acknowledged") == b"1"
+        return bool(client.get("acknowledged") == b"1")
 
 
 @pytest.mark.parametrize(
