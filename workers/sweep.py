@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 BATCH = 500  # imports looked at in one go; a backlog is worked off in many, each bounded
 FIRST_STEP_SECONDS = 15.0
 LAST_STEP_SECONDS = 900.0
+SENDING_SECONDS = 2.0  # a message is sent a moment after its bell was taken
 # A stage and the queue that serves it have the same name.
 QUEUE_STAGES: tuple[Stage, ...] = tuple(STAGES.values())
 
@@ -79,6 +80,7 @@ class Sweeper:
             self._gone("queue", error)
         else:
             self._back("queue")
+        swept += Counter()  # drops what is zero
         if swept:
             log.info("swept", **swept)
             self._tell(swept)
@@ -156,9 +158,7 @@ class Sweeper:
 
     def _after_an_emptied_redis(self, organizations: dict[str, Document | None], swept: Counter[str]) -> bool:
         """Ask anew for every open import where Redis is not the one that held their bells."""
-        found = self._bells.epoch(self._epoch or str(uuid.uuid4()))
-        if self._epoch is not None and found == self._epoch and self._walk is None:
-            return False
+        found = self._bells.epoch(str(uuid.uuid4()))
         if found != self._epoch:
             log.warning("asking for every open import", reason="the queue is empty, new, or first seen")
             self._epoch, self._walk = found, OpenWalk(self._imports, now=self._clock())
@@ -217,7 +217,7 @@ class Sweeper:
         if self._gates.room(self._organization(bell.organization_id, organizations), stage) == 0:
             self._bells.returned(queue, bell.organization_id, bell.import_id, seen["created_at"])
             return False
-        if head is not None and head <= bell.rung_at:
+        if head is not None and head <= bell.rung_at + SENDING_SECONDS:
             self._bells.held(
                 queue, bell.organization_id, bell.import_id
             )  # still behind the head of its queue
