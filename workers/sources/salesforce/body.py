@@ -7,11 +7,12 @@ keep a dripping answer from being ended in time.
 from __future__ import annotations
 
 import hashlib
+import http.client
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from requests import Response
-from urllib3.exceptions import IncompleteRead, ProtocolError
+from urllib3.exceptions import ProtocolError
 
 from workers.failures import Permanent, Transient
 from workers.sources.record import Received, Record
@@ -94,7 +95,7 @@ def _pieces(response: Response) -> Iterator[bytes]:
         while piece := response.raw.read1(PIECE, decode_content=False):
             yield piece
     except ProtocolError as error:
-        if any(isinstance(cause, IncompleteRead) for cause in error.args):
+        if any(isinstance(cause, http.client.IncompleteRead) for cause in error.args):
             raise _truncated() from None
         raise
 

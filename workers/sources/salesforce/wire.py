@@ -30,6 +30,9 @@ LOGIN_DOMAIN = "imports-login"
 LOGIN_HOST = f"{LOGIN_DOMAIN}.salesforce.com"
 """The library writes its login URL as https://{domain}.salesforce.com; this one stands for the true origin."""
 
+BROKEN = (requests.RequestException, HTTPError, OSError)
+"""Whatever a call may raise that broke: `read1` raises urllib3's own, the rest comes as requests'."""
+
 
 class RefusedError(Exception):
     """An answer other than 200. Its body is for the verdict only, and in no text of this exception."""
