@@ -1,0 +1,104 @@
+"""Judge what an import names as its source, before anything is asked of anybody. Pure: text in, verdict out.
+
+The door judges when it records an import, and the worker judges again before it fetches: the client
+library would take a URL for an id and send it the bearer token, so nothing but a checked id may reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+DEFAULT_IMPORT_TYPE = "salesforce"
+
+CHECK_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+KINDS = {"00P": "Attachment", "068": "ContentVersion", "069": "ContentDocument", "015": "Document"}
+"""Kinds of record that hold a file, by the three characters with which their ids begin."""
+
+SERVED = frozenset({"Attachment"})
+"""The kinds that can be fetched."""
+
+SENTENCES = {
+    "import_type_unknown": "Set import_type to salesforce, or leave it out: no other source is known here.",
+    "attachment_missing": "Send attachment_id: the Salesforce id of the attachment to import.",
+    "attachment_id_invalid": (
+        "Send a Salesforce id of 15 or 18 letters and digits that names an attachment (it begins with 00P),"
+        " with its letter case and check letters as Salesforce shows them."
+    ),
+    "attachment_kind_unsupported": (
+        "Send the id of an Attachment (it begins with 00P): files and documents cannot be imported."
+    ),
+}
+"""What to do about each code, in one sentence."""
+
+
+class SourceIdError(ValueError):
+    """A text is not the id of a record that can be fetched. `code` is one of SENTENCES."""
+
+    def __init__(self, code: str) -> None:
+        self.code, self.detail = code, SENTENCES[code]
+        super().__init__(self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of the two parameters: source and record, or the code and sentence of a refusal."""
+
+    source_type: str | None = None
+    record_id: str | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+def salesforce_id(text: str) -> str:
+    """Return the canonical id, 18 characters with the right check letters, of a record that can be fetched.
+
+    Raises SourceIdError. Letter case counts in both forms: 15 characters differ by it, and 18 prove it.
+    """
+    if len(text) not in (15, 18) or not (text.isascii() and text.isalnum()):
+        raise SourceIdError("attachment_id_invalid")
+    canonical = text[:15] + check_letters(text[:15])
+    if not canonical.startswith(text):
+        raise SourceIdError("attachment_id_invalid")
+    kind = KINDS.get(text[:3])
+    if kind is None:
+        raise SourceIdError("attachment_id_invalid")
+    if kind not in SERVED:
+        raise SourceIdError("attachment_kind_unsupported")
+    return canonical
+
+
+def check_letters(fifteen: str) -> str:
+    """Return the three check letters of 15 characters: a bit per capital, five characters a letter."""
+    return "".join(
+        CHECK_LETTERS[
+            sum(1 << bit for bit, letter in enumerate(fifteen[start : start + 5]) if letter.isupper())
+        ]
+        for start in (0, 5, 10)
+    )
+
+
+IMPORT_TYPES: dict[str, Callable[[str], str]] = {"salesforce": salesforce_id}
+"""How each source reads the id of a record: the canonical id, or SourceIdError."""
+
+
+def judge(*, import_type: object, attachment_id: object) -> Judged:
+    """Judge the two parameters as sent, of whatever type; what is not text, or is empty, counts as absent.
+
+    The import type is judged first: without it nobody can say what an id should look like.
+    """
+    source_type = import_type if isinstance(import_type, str) and import_type else DEFAULT_IMPORT_TYPE
+    read = IMPORT_TYPES.get(source_type)
+    if read is None:
+        return _refused("import_type_unknown")
+    if not isinstance(attachment_id, str) or not attachment_id:
+        return _refused("attachment_missing", source_type)
+    try:
+        return Judged(source_type, read(attachment_id))
+    except SourceIdError as error:
+        return _refused(error.code, source_type)
+
+
+def _refused(code: str, source_type: str | None = None) -> Judged:
+    return Judged(source_type, None, code, SENTENCES[code])

@@ -1,0 +1,81 @@
+"""Be one organization as a source: its connections, its session, its standing, shared by all its visits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from common.sources import SourceIdError, salesforce_id
+from workers.deadlines import Deadline
+from workers.failures import Interrupted, Permanent
+from workers.sources.salesforce.logins import Account, log_in
+from workers.sources.salesforce.sessions import Session, Sessions
+from workers.sources.salesforce.standing import Standing
+from workers.sources.salesforce.verdicts import TroubleError, of_break
+from workers.sources.salesforce.visit import SalesforceVisit
+from workers.sources.salesforce.wire import BROKEN, RefusedError, UnreadableError, Wire
+
+LOGIN_SECONDS, PROBE_SECONDS = 30.0, 5.0
+
+
+class SalesforceOrg:
+    """One organization in this process; safe to be used by many threads. `api_version` reads like "65.0"."""
+
+    def __init__(
+        self,
+        *,
+        account: Account,
+        api_version: str,
+        pool_size: int = 32,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._account, self.api_version, self.clock = account, api_version, clock
+        self.wire = Wire(account.login, pool_size=pool_size)
+        self.sessions = Sessions(self._log_in, monotonic=monotonic)
+        self.standing = Standing(monotonic)
+        if account.instance is not None:
+            self.wire.admit(account.instance)
+
+    def visit(self, record_id: str, *, deadline: Deadline) -> SalesforceVisit:
+        """Begin an attempt at a record. Raises Permanent for an id that must not become part of a URL."""
+        try:
+            return SalesforceVisit(self, salesforce_id(record_id), deadline)
+        except SourceIdError as error:
+            raise Permanent(error.code, error.detail) from None
+
+    def moved(self, session: Session) -> None:
+        """Note a redirect: where the login names the instance, the next one names it anew."""
+        if self._account.instance is None:
+            self.sessions.refused(session)
+
+    def close(self) -> None:
+        """Close the connections that wait for a call."""
+        self.wire.close()
+
+    def answers(self, session: Session | None, deadline: Deadline) -> bool:
+        """Ask, without a session, for the list of API versions: costs nothing and needs no permission."""
+        instance = session.instance if session is not None else self._account.instance
+        if instance is None:
+            return False
+        own = Deadline(PROBE_SECONDS, stopping=deadline.stopping)  # the visit's own time may have run out
+        try:
+            with own.watched():
+                self.wire.get(f"{instance.url}/services/data")
+        except RefusedError as answer:
+            return answer.status < 500 and answer.status != 420
+        except (*BROKEN, UnreadableError):
+            return False
+        return True
+
+    def _log_in(self, deadline: Deadline) -> Session:
+        part = deadline.at_most(LOGIN_SECONDS)
+        try:
+            with part.watched():
+                return log_in(self.wire, self._account, now=self.clock)
+        except (*BROKEN, UnreadableError) as error:
+            if deadline.stopping.is_set():
+                raise Interrupted from None
+            verdict = of_break(error)
+            raise (verdict.of_organization() if isinstance(verdict, TroubleError) else verdict) from None

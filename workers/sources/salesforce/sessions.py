@@ -1,0 +1,126 @@
+"""Log in to an organization once for all its threads, and not again before that is of use.
+
+Threads on one expired session make one login: each says which session was refused, and only the first to
+say so of the current one logs in. Wrong credentials are remembered, since a login with them only brings
+the user nearer to being locked. All logins together stay below what the vendor blocks a user for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from workers.deadlines import Deadline
+from workers.failures import Failure, Interrupted, Throttled
+from workers.sources.salesforce.origins import Origin
+from workers.sources.salesforce.verdicts import unavailable
+
+BURST, REFILL_SECONDS = 30, 4.0
+"""Logins: 30 at once, then one every four seconds, 900 an hour; at 3,600 the vendor blocks the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that Salesforce gave: the token, and the host it is good for. Shows neither."""
+
+    token: str = field(repr=False)
+    instance: Origin = field(repr=False)
+
+
+class LoginRefusedError(Exception):
+    """A login failed in a way that will not change for `seconds`; `failure` makes what to raise meanwhile."""
+
+    def __init__(self, failure: Callable[[], Failure], seconds: float) -> None:
+        super().__init__("login refused")
+        self.failure, self.seconds = failure, seconds
+
+
+class Sessions:
+    """The current session of one organization in this process.
+
+    `log_in` makes a login and returns the session. It raises LoginRefusedError for what is to be
+    remembered and any other Failure for what is not.
+    """
+
+    def __init__(
+        self, log_in: Callable[[Deadline], Session], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log_in, self._monotonic = log_in, monotonic
+        self._lock = threading.Lock()
+        self._current: Session | None = None
+        self._failure: Callable[[], Failure] | None = None
+        self._failed_at = self._good_again_at = float("-inf")
+        self._allowance, self._filled_at = float(BURST), monotonic()
+
+    def current(self, deadline: Deadline) -> Session:
+        """Return a session, logging in if there is none. Raises a Failure."""
+        asked_at = self._monotonic()
+        session = self._current
+        if session is not None:
+            return session
+        self._wait_for_turn(deadline)
+        try:
+            return self._current or self._renew(asked_at, deadline)
+        finally:
+            self._lock.release()
+
+    def refused(self, session: Session) -> None:
+        """Note that Salesforce no longer takes a session; said of an older one it changes nothing."""
+        with self._lock:
+            if self._current is session:
+                self._current = None
+
+    def _wait_for_turn(self, deadline: Deadline) -> None:
+        # In short steps: a thread that waits for another's login must still stop when its worker does.
+        while not self._lock.acquire(timeout=0.05):
+            if deadline.stopping.is_set():
+                raise Interrupted
+            if deadline.expired():
+                raise unavailable("Logging in to Salesforce took too long.")
+
+    def _renew(self, asked_at: float, deadline: Deadline) -> Session:
+        now = self._monotonic()
+        # Whoever waited while another's login failed gets that failure: to try in turn would take each of
+        # them the same time again.
+        if self._failure is not None and (now < self._good_again_at or asked_at < self._failed_at):
+            raise self._failure()
+        self._spend(now)
+        try:
+            self._current = self._log_in(deadline)
+        except LoginRefusedError as refused:
+            self._remember(refused.failure, refused.seconds)
+            raise refused.failure() from None
+        except Throttled as failure:
+            self._remember(_again(failure), 0.0)
+            raise
+        self._failure = None
+        return self._current
+
+    def _remember(self, failure: Callable[[], Failure], seconds: float) -> None:
+        self._failure, self._failed_at = failure, self._monotonic()
+        self._good_again_at = self._failed_at + seconds
+
+    def _spend(self, now: float) -> None:
+        refilled = self._allowance + (now - self._filled_at) / REFILL_SECONDS
+        self._allowance, self._filled_at = min(float(BURST), refilled), now
+        if self._allowance < 1:
+            raise unavailable(
+                "Salesforce refuses one session after the other; the next login waits a little."
+            )
+        self._allowance -= 1
+
+
+def _again(failure: Throttled) -> Callable[[], Failure]:
+    def same() -> Failure:
+        return Throttled(
+            failure.code,
+            failure.detail,
+            waiting_for=failure.waiting_for,
+            scope=failure.scope,
+            probe_after=failure.probe_after,
+            probe_cap=failure.probe_cap,
+        )
+
+    return same
