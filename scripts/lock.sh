@@ -17,8 +17,8 @@ echo "Bringing the resolver." >&2
 "$folder/venv/bin/python" -m pip install --quiet uv
 
 compile() {
-    UV_CUSTOM_COMPILE_COMMAND="make lock" "$folder/venv/bin/uv" pip compile pyproject.toml --universal --generate-hashes \
-        --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links --quiet "$@"
+    "$folder/venv/bin/uv" pip compile pyproject.toml --universal --generate-hashes \
+        --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links --no-header --quiet "$@"
 }
 
 compile --all-extras ${UPGRADE:+--upgrade} --output-file requirements.lock
