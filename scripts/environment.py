@@ -110,7 +110,16 @@ def _make_packages() -> None:
         raise _unwritable(error) from None
     _run(sys.executable, "-I", "-m", "venv", str(VENV), failed="The virtual environment could not be made.")
     _run(
-        *(str(PYTHON), "-I", "-m", "pip", "install", "--require-hashes", "-r", str(ROOT / "requirements.lock")),
+        *(
+            str(PYTHON),
+            "-I",
+            "-m",
+            "pip",
+            "install",
+            "--require-hashes",
+            "-r",
+            str(ROOT / "requirements.lock"),
+        ),
         failed="The locked packages could not be installed: pip says why above. "
         "Is the package index within reach, and is there room on the disk?",
     )
@@ -136,7 +145,14 @@ def _install_project(target: dict[str, str]) -> None:
 
 def _run(*command: str, failed: str) -> None:
     """Run a command with its own output shown. Settings that would lead pip out of `.venv` are put aside."""
-    aside = ("PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "__PYVENV_LAUNCHER__")
+    aside = (
+        "PYTHONHOME",
+        "PIP_USER",
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "PIP_REQUIRE_VIRTUALENV",
+        "__PYVENV_LAUNCHER__",
+    )
     environ = {name: value for name, value in os.environ.items() if name not in aside}
     if subprocess.run(command, env=environ, cwd=ROOT, check=False).returncode != 0:  # noqa: S603 - our own words
         raise SetupError(failed)
