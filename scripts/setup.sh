@@ -12,6 +12,7 @@ if [ -z "${PYTHON:-}" ] && [ -x .venv/bin/python ]; then
     .venv/bin/python -I scripts/environment.py --is-ready 2>/dev/null && exit 0
 fi
 
+found=""
 seen=""
 for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     version=$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
@@ -23,8 +24,10 @@ for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
         seen="$seen $candidate lacks the venv module (on Debian: apt install python$version-venv);"
         continue
     fi
-    exec "$candidate" -I scripts/environment.py
+    found=$candidate
+    break
 done
+[ -n "$found" ] && exec "$found" -I scripts/environment.py
 
 {
     echo "Python 3.11, 3.12 or 3.13 is needed, and none was found."
