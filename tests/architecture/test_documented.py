@@ -45,24 +45,32 @@ def test_env_example_names_what_exists() -> None:
     assert required <= set(re.findall(r"^([A-Z_]+)=$", text, flags=re.MULTILINE)), "required ones stand empty"
 
 
+RAISERS = {"permanent", "transient", "throttled", "troubleerror", "problemerror", "badrequesterror"}
+
+
 def codes() -> dict[str, str]:
-    """Return each error code that a worker ends or delays an import with, and a file that raises it."""
+    """Return each error code in the code, and where it is: raised, handed on as `code=`, or a key of a table."""
     found: dict[str, str] = {}
-    for path in sources("workers"):
+    for path in sources("workers", "ingest", "common"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not node.args:
-                continue
-            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            first = node.args[0]
-            if name in ("Permanent", "Transient", "Throttled") and isinstance(first, ast.Constant):
-                found[str(first.value)] = str(path.relative_to(ROOT))
-    return found
+            where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", "")).strip("_").lower()
+                given = node.args[:1] if name in RAISERS else []
+                given += [word.value for word in node.keywords if word.arg == "code"]
+                found |= {one.value: where for one in given if isinstance(one, ast.Constant) and one.value}
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                if getattr(target, "id", "") in ("CODES", "SENTENCES"):
+                    keys = node.value.keys
+                    found |= {key.value: where for key in keys if isinstance(key, ast.Constant)}
+    return {code: where for code, where in found.items() if re.fullmatch(r"[a-z]+(_[a-z]+)*", str(code))}
 
 
 def test_error_codes_are_documented() -> None:
-    """Whoever sees a code in an import finds it on one page, with what to do."""
+    """Whoever meets a code, in an import or in an answer, finds it on one page, with what to do."""
     page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
-    missing = {code: file for code, file in codes().items() if f"| `{code}` |" not in page}
+    missing = {code: where for code, where in codes().items() if f"| `{code}` |" not in page}
     assert not missing
 
 
@@ -78,9 +86,17 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    """A page that docs/README.md does not name is found by nobody."""
+    """A page that docs/README.md does not lead to is found by nobody; the decisions are read by their numbers."""
     index = ROOT / "docs" / "README.md"
     linked = {
         (index.parent / target).resolve() for target, _ in LINK.findall(index.read_text(encoding="utf-8"))
     }
-    assert set(DOCS) - {index} <= linked
+    assert ROOT / "docs" / "decisions" in linked
+    assert {page for page in DOCS if page.parent.name != "decisions"} - {index} <= linked
+
+
+def test_decisions_are_numbered() -> None:
+    """Each decision has a number of its own, so that it can be named."""
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("*.md")]
+    assert all(number.isdigit() for number in numbers)
+    assert len(set(numbers)) == len(numbers)

@@ -109,13 +109,7 @@ def test_blobs_are_shared() -> None:
         for name in PROCFILE
     }
     path = SERVICES["web"]["environment"]["BLOBS_URL"].removeprefix("file://")
-    assert mounts == {
-        "release": [],
-        "web": [f"blobs:{path}:ro"],
-        "fetch": [f"blobs:{path}"],
-        "render": [f"blobs:{path}"],
-        "sweeper": [],
-    }
+    assert mounts == {name: [f"blobs:{path}:ro" if name == "web" else f"blobs:{path}"] for name in PROCFILE}
     assert path in DOCKERFILE
 
 
