@@ -58,13 +58,13 @@ def codes() -> dict[str, str]:
                 name = getattr(node.func, "id", getattr(node.func, "attr", "")).strip("_").lower()
                 given = node.args[:1] if name in RAISERS else []
                 given += [word.value for word in node.keywords if word.arg == "code"]
-                found |= {one.value: where for one in given if isinstance(one, ast.Constant) and one.value}
+                found |= {str(one.value): where for one in given if isinstance(one, ast.Constant)}
             elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 if getattr(target, "id", "") in ("CODES", "SENTENCES"):
                     keys = node.value.keys
-                    found |= {key.value: where for key in keys if isinstance(key, ast.Constant)}
-    return {code: where for code, where in found.items() if re.fullmatch(r"[a-z]+(_[a-z]+)*", str(code))}
+                    found |= {str(key.value): where for key in keys if isinstance(key, ast.Constant)}
+    return {code: where for code, where in found.items() if re.fullmatch(r"[a-z]+(_[a-z]+)*", code)}
 
 
 def test_error_codes_are_documented() -> None:
