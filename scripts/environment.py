@@ -108,7 +108,9 @@ def _make_packages() -> None:
             shutil.rmtree(VENV)
     except OSError as error:
         raise _unwritable(error) from None
-    _run(sys.executable, "-I", "-m", "venv", str(VENV), failed="The virtual environment could not be made.")
+    # This may be the Python of the very environment that was just removed: the one below it makes the new one.
+    python = getattr(sys, "_base_executable", sys.executable)
+    _run(python, "-I", "-m", "venv", str(VENV), failed="The virtual environment could not be made.")
     _run(
         *(
             str(PYTHON),
@@ -154,6 +156,7 @@ def _run(*command: str, failed: str) -> None:
         "__PYVENV_LAUNCHER__",
     )
     environ = {name: value for name, value in os.environ.items() if name not in aside}
+    environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     if subprocess.run(command, env=environ, cwd=ROOT, check=False).returncode != 0:  # noqa: S603 - our own words
         raise SetupError(failed)
 

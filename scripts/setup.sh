@@ -1,8 +1,8 @@
 #!/bin/sh
 # Make or refresh .venv/: find a Python that serves, then hand over to scripts/environment.py.
 #
-# PYTHON names the one to use. Otherwise the machine's own `python3` is asked first, because it is the one
-# its owner chose, then the versions by name. Each is run, not only looked for: a version manager leaves
+# PYTHON names the one to use. Otherwise the one that .venv was made with goes on serving; else the machine's
+# own `python3` is asked first, because its owner chose it, then the versions by name. Each is run, not only looked for: a version manager leaves
 # commands on the path that exist and still refuse to start.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -14,7 +14,12 @@ fi
 
 found=""
 seen=""
-for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+if [ -n "${PYTHON:-}" ]; then
+    set -- "$PYTHON"
+else
+    set -- .venv/bin/python python3 python3.13 python3.12 python3.11
+fi
+for candidate in "$@"; do
     version=$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
     case $version in
         3.11 | 3.12 | 3.13) ;;
