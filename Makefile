@@ -1,0 +1,56 @@
+# The doors of this checkout. `make` alone explains them. Needs Python 3.11-3.13, git and GNU make.
+#
+#   PYTHON=…   the Python that .venv is made with (otherwise python3, then 3.13, 3.12, 3.11 by name)
+#   ARGS=…     handed on to the command, as in: make run ARGS="--port 8080" · make test ARGS="tests/unit -x"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all lint format docs lock bench clean
+.NOTPARALLEL:
+
+PYTHON ?=
+ARGS ?=
+VENV := .venv/bin
+# One process per core of the smallest machine we promise to serve. A file stays in one process, because
+# the stores that a file starts are shared by its tests.
+PYTEST := $(VENV)/python -m pytest -n 2 --dist loadfile
+
+help: ## Explain these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with the locked packages; quick when nothing changed
+	@PYTHON='$(PYTHON)' sh scripts/setup.sh
+
+# `exec`, so that Ctrl-C and SIGTERM meet the sandbox itself and no shell in between.
+run: setup ## Start everything on this machine and import one sample picture; Ctrl-C ends it
+	@exec $(VENV)/python -m sandbox $(ARGS)
+
+test: setup ## Run the tests, one case of each class
+	@$(PYTEST) -m 'not slow' $(ARGS)
+
+test-all: setup ## Run every test: every row, every seed
+	@$(PYTEST) $(ARGS)
+
+lint: setup ## Check style, types and import rules
+	@$(VENV)/python -m ruff check .
+	@$(VENV)/python -m ruff format --check .
+	@$(VENV)/python -m mypy
+	@$(VENV)/lint-imports
+
+format: setup ## Format the code and mend what can be mended by itself
+	@$(VENV)/python -m ruff check --fix-only .
+	@$(VENV)/python -m ruff format .
+
+docs: setup ## Write the pages that are made from code (docs/reference/settings.md)
+	@$(VENV)/python scripts/document_settings.py > docs/reference/settings.md.new
+	@mv docs/reference/settings.md.new docs/reference/settings.md
+
+lock: setup ## Lock the dependencies of pyproject.toml by hash (UPGRADE=1: newest versions)
+	@UPGRADE='$(UPGRADE)' sh scripts/lock.sh $(VENV)/python
+
+bench: setup ## Measure the product (what and how: bench/README.md)
+	@if [ -f bench/__main__.py ]; then exec $(VENV)/python -m bench $(ARGS); \
+	else echo 'Nothing is measured in this checkout yet: there is no bench/__main__.py.' >&2; exit 1; fi
+
+clean: ## Remove .venv, caches and build leftovers; the sandbox's data in var/ stays
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
