@@ -194,7 +194,9 @@ def problem(
         code, said, headers = error.code, error.detail, error.headers
         further = (*error.errors, *errors)
     elif isinstance(error, str):
-        code, said = (error, detail) if error in CODES else ("internal_error", None)
+        code, said = error, detail
+    if code not in CODES:  # a defect of ours as well: the list is closed
+        code, said = "internal_error", None
     kind = CODES[code]
     body: dict[str, Any] = {
         "type": f"urn:problem:import-api:{code}",

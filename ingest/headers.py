@@ -32,7 +32,7 @@ GUARDS: Headers = (
 POLICY: Headers = (("P3P", 'CP="NOI ADM DEV PSAi COM NAV OUR OTRo STP IND DEM"'),)
 
 _ODD_IN_REQUEST_ID = re.compile(r"[^A-Za-z0-9_\-@]")
-_TOKENS_AND_SPACES = re.compile(r"[A-Za-z0-9 !#$&'()+,.;=@^_`{}~\-\[\]]+")
+_SIMPLE = re.compile(r"[A-Za-z0-9 !#$&'()+,.=@^_`{}~\-\[\]]+")
 _ATTR_CHAR = "!#$&+-.^_`|~"  # what RFC 8187 lets stand unencoded, beside letters and digits
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _LONGEST_NAME = 150
@@ -103,8 +103,8 @@ def content_disposition(filename: str | None, *, inline: bool) -> str:
     name = _plain_name(filename or "")
     if not name:
         return how
-    # A percent sign or backslash means different things to different agents, so neither stands in `filename`.
-    simple = "".join(c if _TOKENS_AND_SPACES.fullmatch(c) else "_" for c in name)
+    # Agents disagree on a percent sign, a backslash and a semicolon, so none stands in `filename`.
+    simple = "".join(c if _SIMPLE.fullmatch(c) else "_" for c in name)
     if simple == name:
         return f'{how}; filename="{name}"'
     return f"{how}; filename=\"{simple}\"; filename*=UTF-8''{quote(name, safe=_ATTR_CHAR)}"

@@ -21,7 +21,7 @@ def merged(
     *,
     content_type: str | None = None,
     query: bytes | str = b"",
-    format: str | None = None,
+    format: str | None = None,  # noqa: A002 - as the function under test has it
 ) -> dict[str, Any]:
     return params.merged(body=body, content_type=content_type, query=query, format=format)
 
