@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import tokens
@@ -293,6 +293,7 @@ def test_the_first_secret_signs() -> None:
     assert tokens.verify(renewed, secrets=[SECRET], now=NOW, require_expiry=True).user_id == USER
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=60)
     | st.lists(st.binary(max_size=20), min_size=3, max_size=3).map(lambda p: ".".join(map(b64, p)))
@@ -310,6 +311,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["exp", "iat", "nbf", "user_id", "x", "storage"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,6 @@ def test_every_code_can_be_answered_by_its_name(code: str) -> None:
 
 def test_every_code_that_the_door_raises_is_in_the_list() -> None:
     """The codes written in the door's own modules are rows of the table, so that none turns into a 500."""
-    import re
-
     folder = Path(errors.__file__).parent
     text = "".join(path.read_text() for path in folder.glob("*.py"))
     raised = set(re.findall(r'Error\(\s*"([a-z_]+)"', text)) | set(

@@ -7,7 +7,7 @@ import string
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import headers
@@ -114,6 +114,7 @@ def test_a_long_filename_keeps_its_extension() -> None:
 PLAIN = set(string.printable) - set("\r\n\t\v\f")
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(alphabet='a"\\\r\n;=%/.\0é\ud800\u202e\u2028', max_size=300), st.booleans())
 def test_no_filename_breaks_the_header(filename: str, inline: bool) -> None:
     """One line of printable ASCII, quotes closed, and the exact name decodable from it."""

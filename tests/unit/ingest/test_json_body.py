@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import json_body
@@ -102,6 +102,7 @@ def test_a_hundred_levels_pass_and_one_more_is_refused(opening: bytes, closing: 
         assert refusal.value.code == "parameters_too_deep"
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_every_document_comes_back_as_it_was(document: Any) -> None:
     """What any writer of JSON sends is read with the same values, escaped or not."""
@@ -110,6 +111,7 @@ def test_every_document_comes_back_as_it_was(document: Any) -> None:
         assert found == (document if isinstance(document, dict) else {"_json": document})
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=60)
     | st.text(alphabet='{}[]":,0123456789.eE+-truefalsnN\\ud8 ', max_size=40).map(str.encode)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import multipart
@@ -93,6 +93,7 @@ def test_a_name_used_in_two_ways_is_refused_as_in_a_form() -> None:
     assert refusal.value.code == "parameters_conflict"
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

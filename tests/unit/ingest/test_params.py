@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import params
@@ -151,6 +151,7 @@ def test_an_echo_that_no_document_could_hold_is_refused() -> None:
         params.frozen({"a": "\0" * (params.LARGEST_ECHO // 6)})
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=60),
     st.binary(max_size=40),

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import rack
@@ -175,6 +175,7 @@ def test_names_of_one_level_are_limited_and_levels_count_apart() -> None:
         assert refusal.value.code == "parameters_too_wide"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.from_regex(r"[^\[\]\0]+", fullmatch=True), st.text(), max_size=8))
 def test_what_is_sent_plainly_comes_back(pairs: dict[str, str]) -> None:
     """Any names without brackets and any texts survive the way through the encoding."""
@@ -183,6 +184,7 @@ def test_what_is_sent_plainly_comes_back(pairs: dict[str, str]) -> None:
     assert rack.query(sent.encode()) == pairs
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80) | st.text(alphabet="ab[]=&;%0+ \n\0é", max_size=40).map(str.encode))
 def test_no_bytes_raise_anything_but_a_refusal(sent: bytes) -> None:
     """Whatever arrives is read or refused."""
