@@ -40,7 +40,9 @@ def procfile_of_standins(folder: Path, **lines: str) -> Path:
 class Sandbox:
     """One `python -m sandbox`; what it says is collected, the ready line is read."""
 
-    def __init__(self, *options: str | Path, environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *options: str | Path, environ: dict[str, str] | None = None, listen: bool = True
+    ) -> None:
         kept = {name: text for name, text in os.environ.items() if name.removesuffix("_FILE") not in OURS}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sandbox", *map(str, options)],
@@ -56,7 +58,7 @@ class Sandbox:
             threading.Thread(target=self._collect, args=(self.process.stdout, self.lines.put)),
             threading.Thread(target=self._collect, args=(self.process.stderr, self.said.append)),
         ]
-        for reader in self.readers:
+        for reader in self.readers if listen else self.readers[:1]:  # else its standard error fills up
             reader.start()
 
     def ready(self, seconds: float = 60) -> dict[str, Any]:
@@ -86,6 +88,8 @@ class Sandbox:
             raise AssertionError("did not end; it said:\n" + self.text) from None
         # Children of a sandbox killed with -9 hold neither of its pipes, so both readers end with it.
         for reader in self.readers:
+            if reader.ident is None:
+                reader.start()
             reader.join(5)
         return code
 
@@ -106,7 +110,7 @@ def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that has ended and waits for its parent to notice does not."""
     try:
         os.kill(pid, 0)
-        return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except ProcessLookupError:
         return False
     except OSError:

@@ -8,6 +8,7 @@ master                                          one that has started a second, a
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -29,7 +30,7 @@ def operate(words: list[str]) -> Any:
     with MongoClient[dict[str, Any]](os.environ["MONGODB_URL"]) as client:
         database = client.get_default_database()
         noun, verb = words[0], words[1] if len(words) > 1 else ""
-        options = dict(zip(words, words[1:], strict=False))
+        options = dict(itertools.pairwise(words))
         if noun == "prepare":
             return {}
         if noun == "token":
@@ -53,20 +54,20 @@ class Handler(BaseHTTPRequestHandler):
 
     imports: dict[str, dict[str, Any]] = {}  # noqa: RUF012 - one door, one process
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         found = self.imports.get(self.path.rpartition("/")[2])
         if found is not None:
             found["status"] = STATES[min(len(STATES) - 1, STATES.index(found["status"]) + 1)]
         self._answer(200 if found is not None or self.path == "/readyz" else 404, found or {})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         sent = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         made = {"id": str(uuid.uuid4()), "status": "queued", "params": sent}
         allowed = self.headers["Authorization"].startswith('Token token="token-of-')
         self.imports[made["id"]] = made
         self._answer(200 if allowed and sent["attachment_id"] else 401, made)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Log nothing."""
 
     def _answer(self, status: int, document: dict[str, Any]) -> None:
@@ -86,13 +87,19 @@ def main() -> None:
     elif part == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(3600)
+    elif part == "chatter":
+        for number in range(20_000):
+            sys.stdout.write(f"line {number} of what nobody reads\n")
+        sys.stdout.write("said everything\n")
+        sys.stdout.flush()
+        time.sleep(3600)
     elif part == "master":
         subprocess.Popen([sys.executable, __file__, "wait"])
         time.sleep(3600)
     elif part == "wait":
         time.sleep(3600)
     else:
-        print(json.dumps(operate([word for word in sys.argv[1:] if word != "--json"])))
+        sys.stdout.write(json.dumps(operate([word for word in sys.argv[1:] if word != "--json"])))
 
 
 if __name__ == "__main__":
