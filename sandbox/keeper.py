@@ -1,7 +1,7 @@
 """Keep the processes of the world alive, and end them all in order when someone asks.
 
 A child that dies is started anew after a pause and the others do not notice. What is left of its process
-group (the workers of a killed master) is asked to end, and is killed when it does not. The world ends in
+group (the workers of a killed master) has four seconds to notice and give its work back. The world ends in
 the order work flows: the door and the workers, then the sweeper, then what they stand on.
 """
 
@@ -22,6 +22,8 @@ from sandbox.output import Output
 # the sum stays below the 15 s after which a person takes the sandbox for hung.
 DOORS_AND_WORKERS, SWEEPER, GROUND = 0, 1, 2
 PATIENCE = {DOORS_AND_WORKERS: 10.0, SWEEPER: 1.5, GROUND: 2.0}
+# Workers whose master is gone give their work back and end by themselves. They are not asked to: a request
+# on top of their own makes dramatiq drop what they hold. Whoever is there after this long is killed.
 LEFT_OVER_SECONDS = 4.0
 
 
@@ -138,7 +140,7 @@ class Keeper:
             child.due = now + pause
             self._output.say(f"{child.name} {child.ended_how()}; starting it anew in {pause:.1f} s")
             if child.process is not None:
-                self._leave_over(child.process.pid, now)
+                self._left_over.append((child.process.pid, now + LEFT_OVER_SECONDS))
             return True
         if child.due is not None and now >= child.due:
             try:
@@ -149,21 +151,15 @@ class Keeper:
             return True
         return False
 
-    def _leave_over(self, group: int, now: float) -> None:
-        rows = processes.in_groups({group})
-        if rows:
-            processes.ask(rows)
-            self._left_over.append((group, now + LEFT_OVER_SECONDS))
-
     def _end_left_over(self) -> None:
-        still = []
         for group, deadline in self._left_over:
-            rows = processes.in_groups({group})
-            if rows and time.monotonic() >= deadline:
-                processes.end(functools.partial(_still, rows), seconds=0)
-            elif rows:
-                still.append((group, deadline))
-        self._left_over = still
+            if time.monotonic() >= deadline:
+                processes.end(functools.partial(processes.in_groups, {group}), seconds=0)
+        self._left_over = [
+            (group, deadline)
+            for group, deadline in self._left_over
+            if time.monotonic() < deadline and processes.in_groups({group})
+        ]
 
     def _write_down(self) -> None:
         pids = {name: child.pid for name, child in self._children.items()}
@@ -171,8 +167,3 @@ class Keeper:
             self._record({name: pid for name, pid in pids.items() if pid is not None})
         except OSError as error:  # a full disk ends neither this thread nor the world
             self._output.say(f"the list of processes could not be written ({error.strerror})")
-
-
-def _still(rows: list[processes.Row]) -> list[processes.Row]:
-    living = set(processes.table())
-    return [row for row in rows if row in living]

@@ -65,11 +65,7 @@ def seed(
         imports("organization", "update", organization_id, *connection, told=salesforce.client_secret)
     folder.keep(told_salesforce=_told(salesforce))
     if not folder.facts.get("user_added"):
-        try:
-            imports("user", "add", organization_id, "--id", user_id)
-        except Refused:
-            # Perhaps the user is there and we were cut short before writing it down; else the token fails.
-            imports("token", user_id)
+        imports("user", "add", organization_id, "--id", user_id)  # the same one again changes nothing
         folder.keep(user_added=True)
     token = imports("token", user_id, "--lifetime", str(TOKEN_SECONDS))["token"]
     return Seeded(organization_id, user_id, token)

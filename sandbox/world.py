@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox import environment, organization, presence, procfile, sample, stores
+from sandbox import environment, organization, procfile, sample, stores, workers_up
 from sandbox.child import Child
 from sandbox.door import Door
 from sandbox.endings import Refused
@@ -157,7 +157,7 @@ class World:
             words = procfile.words(command, children)
             rank = SWEEPER if name == "sweeper" else DOORS_AND_WORKERS
             self.keeper.add(Child(name, words, children, self.options.checkout, rank))
-            if count := presence.expected(words):
+            if count := workers_up.expected(words):
                 masters[name] = count
         return masters
 
@@ -166,7 +166,7 @@ class World:
             pids = self.keeper.pids()
             numbered = {name: (pids.get(name), count) for name, count in masters.items()}
             running = {name: (pid, count) for name, (pid, count) in numbered.items() if isinstance(pid, int)}
-            return presence.missing(redis_url, running) + sorted(masters.keys() - running.keys())
+            return workers_up.missing(redis_url, running) + sorted(masters.keys() - running.keys())
 
         what = "the workers to take up work"
         if not self.keeper.until(lambda: not absent(), what=what, seconds=PRESENCE_SECONDS):

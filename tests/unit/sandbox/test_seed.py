@@ -42,7 +42,7 @@ class Operator(Errands):
         if verb == "list":
             return 0, json.dumps([{"id": found} for found in self.organizations])
         if noun == "user":
-            if options["--id"] in self.users or rest[0] not in self.organizations:
+            if rest[0] not in self.organizations:
                 return 1, ""
             self.users.add(options["--id"])
             return 0, json.dumps({"id": options["--id"]})

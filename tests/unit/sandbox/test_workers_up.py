@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 import fakeredis
 import pytest
 import redis
 
-from sandbox import presence
+from common.queue import presence
+from sandbox import workers_up
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from sandbox import presence
 )
 def test_expected_workers(words: list[str], count: int) -> None:
     """The command itself says how many workers its master is to have."""
-    assert presence.expected(words) == count
+    assert workers_up.expected(words) == count
 
 
 def test_dead_names_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,12 +36,12 @@ def test_dead_names_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(redis.Redis, "from_url", client)
     masters = {"fetch": (os.getpgrp(), 1)}
-    client().zadd(presence.WORKERS, {"fetch:host:999999999": time.time(), "odd": 1})
-    assert presence.missing("redis://x", masters) == ["fetch"]
-    client().zadd(presence.WORKERS, {f"fetch:host:{os.getpid()}": time.time()})
-    assert presence.missing("redis://x", masters) == []
+    presence.beat(client(), "fetch:host:999999999")
+    assert workers_up.missing("redis://x", masters) == ["fetch"]
+    presence.beat(client(), f"fetch:host:{os.getpid()}")
+    assert workers_up.missing("redis://x", masters) == []
 
 
 def test_redis_away_is_nobody_up() -> None:
     """Without Redis nobody is known to be up, and that is no error."""
-    assert presence.present("redis://127.0.0.1:1/0") == set()
+    assert workers_up.missing("redis://127.0.0.1:1/0", {"fetch": (os.getpgrp(), 1)}) == ["fetch"]
