@@ -1,0 +1,72 @@
+"""Decide what the processes of the world read in their environment.
+
+What the person has set is passed on as it is; the sandbox fills in the rest, each setting only where
+neither NAME nor NAME_FILE is there, since the settings table refuses one that is given twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from common.settings import Settings, SettingsError
+from sandbox import processes
+from sandbox.endings import Refused
+from sandbox.folder import Folder
+
+
+def is_given(environ: Mapping[str, str], name: str) -> bool:
+    """Tell whether a person has set a setting, as text or by its file."""
+    return bool(environ.get(name) or environ.get(f"{name}_FILE"))
+
+
+def for_programs(environ: Mapping[str, str], folder: Folder, checkout: Path) -> dict[str, str]:
+    """Return what every program of the world gets: this checkout's code and programs first, and the mark."""
+    filled = {name: text for name, text in environ.items() if not name.startswith("SALESFORCE_CLIENT_")}
+    filled["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH") or os.defpath])
+    filled["PYTHONPATH"] = os.pathsep.join(filter(None, [str(checkout), environ.get("PYTHONPATH")]))
+    filled.setdefault("PYTHONUNBUFFERED", "1")  # a log line is to be seen when it is written
+    filled[processes.MARK] = folder.mark
+    if sys.stderr.isatty():
+        filled.setdefault(
+            "LOG_FORMAT", "console"
+        )  # the children write into pipes and cannot see the terminal
+    return filled
+
+
+def for_children(
+    programs: Mapping[str, str], folder: Folder, *, mongodb_url: str, redis_url: str, port: int
+) -> dict[str, str]:
+    """Return the environment of the Procfile's processes."""
+    ours = {
+        "MONGODB_URL": mongodb_url,
+        "REDIS_URL": redis_url,
+        "BLOBS_URL": folder.part("blobs").as_uri(),
+        "SPOOL_DIR": str(folder.part("spool")),
+        "HOST": "127.0.0.1",
+        "TOKEN_SECRETS_FILE": str(folder.secret("token_secrets", lambda: secrets.token_hex(32))),
+        "CREDENTIALS_KEYS_FILE": str(folder.secret("credentials_keys", _fernet_key)),
+    }
+    filled = dict(programs)
+    for name, text in ours.items():
+        if not is_given(programs, name.removesuffix("_FILE")):
+            filled[name] = text
+    filled.pop("PORT_FILE", None)
+    filled["PORT"] = str(port)
+    return filled
+
+
+def settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings as the processes will. Raises Refused with every mistake at once."""
+    try:
+        return Settings.load(environment)
+    except SettingsError as error:
+        raise Refused(str(error)) from None
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()

@@ -1,0 +1,169 @@
+"""Keep the processes of the world alive, and end them all in order when someone asks.
+
+A child that dies is started anew after a pause and the others do not notice. What is left of its process
+group (the workers of a killed master) has four seconds to notice and give its work back. The world ends in
+the order work flows: the door and the workers, then the sweeper, then what they stand on.
+"""
+
+from __future__ import annotations
+
+import functools
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from sandbox import processes
+from sandbox.child import Child, numbers
+from sandbox.endings import Refused, Stopped
+from sandbox.output import Output
+
+# Seconds from the request to the kill, by rank. Workers give their work back within SHUTDOWN_SECONDS (8);
+# the sum stays below the 15 s after which a person takes the sandbox for hung.
+DOORS_AND_WORKERS, SWEEPER, GROUND = 0, 1, 2
+PATIENCE = {DOORS_AND_WORKERS: 10.0, SWEEPER: 1.5, GROUND: 2.0}
+# Workers whose master is gone give their work back and end by themselves. They are not asked to: a request
+# on top of their own makes dramatiq drop what they hold. Whoever is there after this long is killed.
+LEFT_OVER_SECONDS = 4.0
+
+
+class Keeper:
+    """All children of one sandbox, and the thread that looks after them."""
+
+    def __init__(self, output: Output, record: Callable[[Mapping[str, int]], None]) -> None:
+        self._output, self._record = output, record
+        self._children: dict[str, Child] = {}
+        self._left_over: list[tuple[int, float]] = []  # group, when it is killed
+        self._changing = threading.Lock()
+        # Written by the handler of signals, which may interrupt anything: no lock, no queue, no event there.
+        self._asked: list[float] = []
+        self._ending = False
+        self._watcher = threading.Thread(target=self._watch, name="keeper", daemon=True)
+
+    def listen(self) -> None:
+        """Take Ctrl-C, SIGTERM and the closing of the terminal as the request to end; a second one hurries."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda _number, _frame: self._asked.append(time.monotonic()))
+        self._watcher.start()
+
+    def add(self, child: Child) -> None:
+        """Start a child and look after it from now on. Raises Refused when it cannot be started at all."""
+        with self._changing:
+            try:
+                child.start(self._output, time.monotonic())
+            except OSError as error:
+                raise Refused(f"{child.words[0]} cannot be started ({error.strerror}).", code=1) from None
+            self._children[child.name] = child
+            self._write_down()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether someone has asked the world to end."""
+        return self._ending or bool(self._asked)
+
+    @property
+    def hurried(self) -> bool:
+        """Whether someone has asked again. A terminal and `make` may both pass on one Ctrl-C."""
+        return bool(self._asked) and self._asked[-1] - self._asked[0] > 1
+
+    def pause(self) -> None:
+        """Wait a moment. Raises Stopped when the world is to end."""
+        time.sleep(0.1)
+        if self.stopping:
+            raise Stopped
+
+    def until(self, holds: Callable[[], bool], *, what: str, seconds: float) -> bool:
+        """Wait until something holds, and say so every few seconds; False when it took too long. Raises Stopped."""
+        began = time.monotonic()
+        told = began - 3
+        while not holds():
+            now = time.monotonic()
+            if now - began >= seconds:
+                return False
+            if now - told >= 5:
+                self._output.say(f"waiting for {what}")
+                told = now
+            self.pause()
+        return True
+
+    def wait(self) -> None:
+        """Return when someone asks the world to end."""
+        while not self.stopping:
+            time.sleep(0.1)
+
+    def pids(self, workers: frozenset[str] = frozenset()) -> dict[str, int | list[int]]:
+        """Return the number of every child by name; for those named, a list that begins with the master."""
+        with self._changing:
+            found = {
+                name: numbers(child, with_workers=name in workers) for name, child in self._children.items()
+            }
+        return {name: number for name, number in found.items() if number is not None}
+
+    def stop(self) -> None:
+        """End every child, rank by rank; whoever does not go in time, or when hurried, is killed."""
+        self._ending = True
+        if self._asked:
+            self._output.say("ending everything; a second request ends it at once")
+        if self._watcher.is_alive():
+            self._watcher.join()
+        for rank, seconds in PATIENCE.items():
+            groups = {
+                child.process.pid
+                for child in self._children.values()
+                if child.rank == rank and child.process is not None
+            }
+            groups |= {group for group, _ in self._left_over}
+            if groups:
+                processes.end(
+                    functools.partial(processes.in_groups, groups),
+                    seconds=seconds,
+                    hurried=lambda: self.hurried,
+                )
+        for child in self._children.values():
+            if child.process is not None:
+                child.process.poll()  # so that none remains as a zombie of ours
+
+    def _watch(self) -> None:
+        while not self.stopping:
+            time.sleep(0.1)
+            with self._changing:
+                changed = [self._look_at(child) for child in self._children.values()]
+                self._end_left_over()
+                if any(changed):
+                    self._write_down()
+
+    def _look_at(self, child: Child) -> bool:
+        """Notice a death, or start anew what is due; tell whether the list of processes has changed."""
+        now = time.monotonic()
+        if child.due is None and child.pid is None:
+            pause = child.pause(now)
+            child.due = now + pause
+            self._output.say(f"{child.name} {child.ended_how()}; starting it anew in {pause:.1f} s")
+            if child.process is not None:
+                self._left_over.append((child.process.pid, now + LEFT_OVER_SECONDS))
+            return True
+        if child.due is not None and now >= child.due:
+            try:
+                child.start(self._output, now)
+            except OSError as error:
+                child.due = now + child.pause(now)
+                self._output.say(f"{child.name} cannot be started ({error.strerror})")
+            return True
+        return False
+
+    def _end_left_over(self) -> None:
+        for group, deadline in self._left_over:
+            if time.monotonic() >= deadline:
+                processes.end(functools.partial(processes.in_groups, {group}), seconds=0)
+        self._left_over = [
+            (group, deadline)
+            for group, deadline in self._left_over
+            if time.monotonic() < deadline and processes.in_groups({group})
+        ]
+
+    def _write_down(self) -> None:
+        pids = {name: child.pid for name, child in self._children.items()}
+        try:
+            self._record({name: pid for name, pid in pids.items() if pid is not None})
+        except OSError as error:  # a full disk ends neither this thread nor the world
+            self._output.say(f"the list of processes could not be written ({error.strerror})")

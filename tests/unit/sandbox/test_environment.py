@@ -1,0 +1,113 @@
+"""Children read what the person has set, and the sandbox's values for the rest, never both."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox import environment, organization
+from sandbox.endings import Refused
+from sandbox.folder import Folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "world")
+    folder.open()
+    return folder
+
+
+def children(folder: Folder, **environ: str) -> dict[str, str]:
+    programs = environment.for_programs({"PATH": "/usr/bin", **environ}, folder, Path("/checkout"))
+    return environment.for_children(
+        programs,
+        folder,
+        mongodb_url="mongodb://127.0.0.1:1/imports",
+        redis_url="redis://127.0.0.1:2/0",
+        port=3,
+    )
+
+
+def test_everything_is_filled_in(folder: Folder) -> None:
+    """With nothing set, the processes can read every setting, and the secrets from files."""
+    filled = children(folder)
+    settings = environment.settings(filled)
+    assert settings.mongodb_url == "mongodb://127.0.0.1:1/imports"
+    assert settings.redis_url == "redis://127.0.0.1:2/0"
+    assert settings.blobs_url == (folder.path / "blobs").as_uri()
+    assert settings.spool_dir == folder.path / "spool"
+    assert (settings.host, settings.port) == ("127.0.0.1", 3)
+    assert len(settings.token_secrets) == len(settings.credentials_keys) == 1
+    assert settings.operator_password is None
+    assert "TOKEN_SECRETS" not in filled
+    assert filled["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+    assert filled["PYTHONPATH"].split(":")[0] == "/checkout"
+
+
+def test_the_persons_own_settings_pass(folder: Folder, tmp_path: Path) -> None:
+    """What is set, as text or by its file, is passed on and not given a second time."""
+    url = tmp_path / "url"
+    url.write_text("redis://elsewhere:6379/0")
+    filled = children(
+        folder,
+        REDIS_URL_FILE=str(url),
+        TOKEN_SECRETS="x" * 40,
+        TIME_ZONE="Europe/Paris",
+        PORT_FILE="/no/such/file",
+    )
+    settings = environment.settings(filled)
+    assert settings.redis_url == "redis://elsewhere:6379/0"
+    assert settings.token_secrets == ("x" * 40,)
+    assert settings.time_zone.key == "Europe/Paris"
+    assert settings.port == 3
+
+
+def test_secrets_stay_the_same(folder: Folder) -> None:
+    """A restart signs and encrypts with the secrets of the first start."""
+    first, second = (environment.settings(children(folder)) for _ in range(2))
+    assert first.token_secrets == second.token_secrets
+    assert first.credentials_keys == second.credentials_keys
+
+
+def test_mistakes_are_told_together(folder: Folder) -> None:
+    """Settings that cannot be used stop the start before anything runs, all of them in one message."""
+    with pytest.raises(Refused) as refusal:
+        environment.settings(children(folder, TIME_ZONE="Nowhere", LEASE_SECONDS="soon"))
+    assert "TIME_ZONE" in str(refusal.value)
+    assert "LEASE_SECONDS" in str(refusal.value)
+
+
+def test_salesforce_secret_goes_to_nobody(folder: Folder) -> None:
+    """The client secret of a Salesforce named in the environment is not handed to the processes."""
+    assert "SALESFORCE_CLIENT_SECRET" not in children(folder, SALESFORCE_CLIENT_SECRET="hush")
+
+
+def test_salesforce_of_the_environment(tmp_path: Path) -> None:
+    """A Salesforce is named by three variables, the secret also by a file; its secret is never shown."""
+    file = tmp_path / "secret"
+    file.write_text("hush\n")
+    environ = {
+        "SALESFORCE_URL": "https://acme.my.salesforce.com/",
+        "SALESFORCE_CLIENT_ID": "acme",
+        "SALESFORCE_CLIENT_SECRET_FILE": str(file),
+    }
+    named = organization.named(environ)
+    assert named is not None
+    assert (named.url, named.client_id, named.client_secret) == (
+        "https://acme.my.salesforce.com",
+        "acme",
+        "hush",
+    )
+    assert "hush" not in repr(named)
+    assert organization.named({}) is None
+
+
+@pytest.mark.parametrize("gone", ["SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET"])
+def test_half_a_salesforce_is_refused(gone: str) -> None:
+    """Half of a connection is a sentence and not a failing import later."""
+    environ = {"SALESFORCE_URL": "https://x", "SALESFORCE_CLIENT_ID": "a", "SALESFORCE_CLIENT_SECRET": "b"}
+    del environ[gone]
+    with pytest.raises(Refused, match=gone):
+        organization.named(environ)
