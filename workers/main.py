@@ -8,16 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import Any
 
 import dramatiq
-import redis
-import structlog
 from dramatiq import Middleware
 
-from common.blobs import Blobs, open_blobs
+from common.blobs import open_blobs
 from common.documents.clock import StoreClock
-from common.documents.database import Document, connect, database
+from common.documents.database import connect, database
 from common.documents.images import Images
 from common.documents.imports import Imports
 from common.documents.organizations import Organizations
@@ -29,18 +26,14 @@ from common.settings import Settings, SettingsError
 from common.telemetry import log as logs
 from workers.actors import register
 from workers.beat import Beat
-from workers.deadlines import Deadline
+from workers.credentials import Credentials
 from workers.decoding.client import Decoder
 from workers.gates import Gates
 from workers.leases import Leases
 from workers.orphans import watch_parent
 from workers.pipeline import Pipeline
 from workers.sources import Sources
-from workers.stages import fetch, render
-from workers.stages.fetch import Original
-from workers.stages.render import Rendered
-
-log = structlog.get_logger(__name__)
+from workers.work import fetching, rendering
 
 
 class Shifts(Middleware):
@@ -79,7 +72,7 @@ def start() -> None:
     except SettingsError as mistakes:
         sys.stderr.write(f"{mistakes}\n")
         raise SystemExit(2) from None
-    process = _process()
+    process = process_name(sys.argv)
     logs.configure(level=settings.log_level, format=settings.log_format, process=process)
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
 
@@ -100,6 +93,9 @@ def start() -> None:
         spool_dir=settings.spool_dir,
     )
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
+    sources = Sources(
+        credentials=Credentials(settings.credentials_keys), api_version=settings.salesforce_api_version
+    )
     name = presence.name_of(process)
     pipeline = Pipeline(
         imports=imports,
@@ -109,8 +105,14 @@ def start() -> None:
         leases=leases,
         gates=Gates(organizations, clock=clock),
         observe=lambda stage, outcome, seconds: tallies.observe(hints, stage, outcome, seconds),
-        fetch=_fetching(settings, blobs),
-        render=_rendering(settings, blobs, decoder),
+        fetch=fetching(
+            sources=sources,
+            blobs=blobs,
+            spool_dir=settings.spool_dir,
+            max_bytes=settings.max_original_bytes,
+            seconds=settings.blob_seconds,
+        ),
+        render=rendering(decoder=decoder, blobs=blobs, spool_dir=settings.spool_dir),
         clock=clock,
         owner=name,
         lease_seconds=settings.lease_seconds,
@@ -122,3 +124,11 @@ def start() -> None:
     register(broker, run=pipeline.run)
     watch_parent(leases.interrupt)
     dramatiq.set_broker(broker)
+
+
+def process_name(arguments: list[str]) -> str:
+    """Return what this process is called, as the Procfile does: by the queue that it serves."""
+    if "--queues" not in arguments:
+        return "+".join(QUEUES)
+    after = arguments[arguments.index("--queues") + 1 :]
+    return "+".join(name for name in after[: len(QUEUES)] if name in QUEUES) or "worker"
