@@ -41,8 +41,7 @@ format: setup ## Format the code and mend what can be mended by itself
 	@$(VENV)/python -m ruff format .
 
 docs: setup ## Write the pages that are made from code (docs/reference/settings.md)
-	@$(VENV)/python scripts/document_settings.py > docs/reference/settings.md.new
-	@mv docs/reference/settings.md.new docs/reference/settings.md
+	@$(VENV)/python scripts/document_settings.py docs/reference/settings.md
 
 lock: setup ## Lock the dependencies of pyproject.toml by hash (UPGRADE=1: newest versions)
 	@UPGRADE='$(UPGRADE)' sh scripts/lock.sh $(VENV)/python

@@ -11,7 +11,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-from tests.architecture.tree import PACKAGES, ROOT
+from tests.architecture.tree import PACKAGES, ROOT, WHOLE
 
 LINT = "import sys; from importlinter.cli import lint_imports_command; lint_imports_command()"
 
@@ -110,10 +110,7 @@ def _graph() -> grimp.ImportGraph:
     return grimp.build_graph(*PACKAGES, cache_dir=None)
 
 
-@pytest.mark.skipif(
-    not ((ROOT / "ingest" / "main.py").exists() and (ROOT / "workers" / "main.py").exists()),
-    reason="says something only where both sides have their main module",
-)
+@pytest.mark.skipif(not WHOLE, reason="says something only where both sides have their main module")
 def test_common_holds_only_what_both_sides_use() -> None:
     """What one side alone needs lives on that side, so `common` never becomes the attic."""
     graph = _graph()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("ingest", "workers", "common", "sandbox")
+# Some rules speak of the whole: they say something only where both sides have their main module.
+WHOLE = all((ROOT / side / "main.py").exists() for side in ("ingest", "workers"))
 
 
 def sources(*folders: str) -> list[Path]:
