@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
+from common.blobs.seam import Blobs, BlobsUnavailableError
 from common.sources import judge
 from workers.deadlines import Deadline
-from workers.failures import Interrupted, Permanent
+from workers.failures import Interrupted, Permanent, Throttled
 from workers.sources.record import Source
 from workers.spool import spool_file
-
-
-class Store(Protocol):
-    """What this stage needs of the blobs."""
-
-    def put(self, key: str, source: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
-        """Keep the bytes under the key; durable on return."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +31,12 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
     source_type: str,
     record_id: str,
     source: Source,
-    blobs: Store,
+    blobs: Blobs,
     spool_dir: Path,
     max_bytes: int,
     deadline: Deadline,
 ) -> Original:
-    """Fetch a record and return once its bytes are stored. Raises a Failure, or what `blobs` raises.
+    """Fetch a record and return once its bytes are stored. Raises a Failure.
 
     The file in work has no name from the beginning, so that nothing is left of it however this ends.
     """
@@ -57,16 +49,23 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
         received = visit.stream(record, spool, max_bytes=max_bytes)
         if deadline.stopping.is_set():
             raise Interrupted
-        spool.seek(0)
         key = f"{organization_id}/originals/{received.sha256}"
-        blobs.put(
-            key,
-            spool,
-            size=received.bytes,
-            sha256=received.sha256,
-            # The claim is kept in the record alone: nothing that serves or opens the blob may act on it.
-            content_type="application/octet-stream",
-        )
+        try:
+            # The claimed type is kept in the record alone: nothing that serves or opens the blob may act on it.
+            blobs.put(
+                key,
+                spool,
+                size=received.bytes,
+                sha256=received.sha256,
+                content_type="application/octet-stream",
+            )
+        except BlobsUnavailableError:
+            raise Throttled(
+                "blobs_unavailable",
+                "The blob store cannot take the original: look whether it is full, read-only or away.",
+                scope="store",
+                waiting_for="blobs",
+            ) from None
     return Original(
         key=key,
         bytes=received.bytes,

@@ -139,7 +139,7 @@ def test_few_organizations_stay_open() -> None:
         {"login_url": None},
         {"instance_url": "http://acme.example"},
         {"client_id": ""},
-        {"client_secret": "not encrypted"},
+        {"secret": "not encrypted"},
         {"api_version": "v65"},
         {"api_version": "65.0/../.."},
         {"type": "dropbox"},
