@@ -101,15 +101,10 @@ def test_what_the_door_would_refuse_is_refused_here_too(
     assert not world.server.api.calls
 
 
-def test_a_store_without_room_makes_the_import_wait(world: World, tmp_path: Path) -> None:
-    """A blob store that cannot serve is no import's trouble, and the spool file is gone all the same."""
-    with pytest.raises(Throttled) as caught:
+def test_a_store_without_room_leaves_nothing_in_the_spool(world: World, tmp_path: Path) -> None:
+    """What the blobs raise is for the caller to judge, and the file in work is gone all the same."""
+    with pytest.raises(BlobsUnavailableError):
         run(world, world.add(), blobs=Full(), spool=tmp_path / "spool")
-    assert (caught.value.code, caught.value.scope, caught.value.waiting_for) == (
-        "blobs_unavailable",
-        "store",
-        "blobs",
-    )
     assert list((tmp_path / "spool").iterdir()) == []
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.blobs.seam import Blobs, BlobsUnavailableError
+from common.blobs.seam import Blobs
 from common.sources import judge
 from workers.deadlines import Deadline
-from workers.failures import Interrupted, Permanent, Throttled
+from workers.failures import Interrupted, Permanent
 from workers.sources.record import Source
 from workers.spool import spool_file
 
@@ -36,7 +36,7 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
     max_bytes: int,
     deadline: Deadline,
 ) -> Original:
-    """Fetch a record and return once its bytes are stored. Raises a Failure.
+    """Fetch a record and return once its bytes are stored. Raises a Failure, or what the blobs raise.
 
     The file in work has no name from the beginning, so that nothing is left of it however this ends.
     """
@@ -50,22 +50,14 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
         if deadline.stopping.is_set():
             raise Interrupted
         key = f"{organization_id}/originals/{received.sha256}"
-        try:
-            # The claimed type is kept in the record alone: nothing that serves or opens the blob may act on it.
-            blobs.put(
-                key,
-                spool,
-                size=received.bytes,
-                sha256=received.sha256,
-                content_type="application/octet-stream",
-            )
-        except BlobsUnavailableError:
-            raise Throttled(
-                "blobs_unavailable",
-                "The blob store cannot take the original: look whether it is full, read-only or away.",
-                scope="store",
-                waiting_for="blobs",
-            ) from None
+        blobs.put(
+            key,
+            spool,
+            size=received.bytes,
+            sha256=received.sha256,
+            # The claim is kept in the record alone: nothing that serves or opens the blob may act on it.
+            content_type="application/octet-stream",
+        )
     return Original(
         key=key,
         bytes=received.bytes,
