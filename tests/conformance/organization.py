@@ -41,7 +41,7 @@ def document(url: str, *, secret: str = SECRET, version: int = 1, **source: Any)
             "instance_url": None,
             "grant": "client_credentials",
             "client_id": "sandbox",
-            "client_secret": Credentials([KEY]).encrypt(secret),
+            "secret": Credentials([KEY]).encrypt(secret),
             "api_version": None,
             **source,
         },

@@ -5,36 +5,33 @@ from __future__ import annotations
 import hashlib
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
+from common.blobs import Blobs, BlobsUnavailableError, open_blobs
 from tests.conformance.organization import PICTURE, World, in_time
 from workers.failures import Failure, Interrupted, Permanent, Throttled, Transient
 from workers.stages.fetch import Original, fetch
 
 
-class Kept:
-    """Blobs in memory; can be told to refuse."""
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
-        self.refuse: Exception | None = None
+class Full:
+    """A store that has no room."""
 
     def put(self, key: str, source: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
-        if self.refuse is not None:
-            raise self.refuse
-        content = source.read()
-        assert (len(content), hashlib.sha256(content).hexdigest()) == (size, sha256)
-        assert content_type == "application/octet-stream"
-        self.blobs[key] = content
+        raise BlobsUnavailableError("ENOSPC")
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return open_blobs(f"file://{tmp_path}/blobs", mongodb_url="")
 
 
 def run(
     world: World,
     record_id: str,
     *,
-    blobs: Kept,
+    blobs: Any,
     spool: Path,
     source_type: str = "salesforce",
     stopping: threading.Event | None = None,
@@ -51,9 +48,9 @@ def run(
     )
 
 
-def test_an_original_is_kept_under_its_content(world: World, tmp_path: Path) -> None:
+def test_an_original_is_kept_under_its_content(world: World, blobs: Blobs, tmp_path: Path) -> None:
     """The blob is in place, named by organization and digest, before the stage returns; no file remains."""
-    blobs, spool = Kept(), tmp_path / "spool" / "new"
+    spool = tmp_path / "spool" / "new"
     digest = hashlib.sha256(PICTURE).hexdigest()
     original = run(world, world.add(name="boat.png", ContentType="image/x"), blobs=blobs, spool=spool)
     assert original == Original(
@@ -64,58 +61,60 @@ def test_an_original_is_kept_under_its_content(world: World, tmp_path: Path) -> 
         filename="boat.png",
         calls=2,
     )
-    assert blobs.blobs == {original.key: PICTURE}
+    assert blobs.read(original.key) == PICTURE
+    assert [kept.key for kept in blobs.list("")] == [original.key]
     assert list(spool.iterdir()) == []
 
 
-def test_a_short_id_is_fetched_by_its_canonical_form(world: World, tmp_path: Path) -> None:
+def test_a_short_id_is_fetched_by_its_canonical_form(world: World, blobs: Blobs, tmp_path: Path) -> None:
     """Fifteen characters name the same record."""
     record_id = world.add()
-    assert run(world, record_id[:15], blobs=Kept(), spool=tmp_path).bytes == len(PICTURE)
+    assert run(world, record_id[:15], blobs=blobs, spool=tmp_path).bytes == len(PICTURE)
 
 
-def test_nothing_is_kept_of_a_spoilt_body(world: World, tmp_path: Path) -> None:
+def test_nothing_is_kept_of_a_spoilt_body(world: World, blobs: Blobs, tmp_path: Path) -> None:
     """A failed attempt leaves neither blob nor spool file."""
-    blobs, record_id = Kept(), world.add()
+    record_id = world.add()
     world.spoil("truncate", path="/Body$")
     with pytest.raises(Transient):
         run(world, record_id, blobs=blobs, spool=tmp_path / "spool")
-    assert blobs.blobs == {}
+    assert list(blobs.list("")) == []
     assert list((tmp_path / "spool").iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("source_type", "record_id", "code"),
+    ("named", "code"),
     [
-        ("dropbox", "00P4I00000zyw3eUAA", "import_type_unknown"),
-        ("salesforce", "https://evil.example/x", "attachment_id_invalid"),
-        ("salesforce", "", "attachment_missing"),
+        (("dropbox", "00P4I00000zyw3eUAA"), "import_type_unknown"),
+        (("salesforce", "https://evil.example/x"), "attachment_id_invalid"),
+        (("salesforce", ""), "attachment_missing"),
     ],
 )
 def test_what_the_door_would_refuse_is_refused_here_too(
-    world: World, tmp_path: Path, source_type: str, record_id: str, code: str
+    world: World, blobs: Blobs, tmp_path: Path, named: tuple[str, str], code: str
 ) -> None:
     """A document from before the door's present rules fails without a call."""
+    source_type, record_id = named
     with pytest.raises(Permanent) as caught:
-        run(world, record_id, blobs=Kept(), spool=tmp_path, source_type=source_type)
+        run(world, record_id, blobs=blobs, spool=tmp_path, source_type=source_type)
     assert caught.value.code == code
     assert not world.server.api.calls
 
 
-def test_a_store_that_refuses_is_the_callers_to_judge(world: World, tmp_path: Path) -> None:
-    """What the blobs raise passes through, and the spool file is gone all the same."""
-    blobs = Kept()
-    blobs.refuse = RuntimeError("full")
-    with pytest.raises(RuntimeError, match="full"):
-        run(world, world.add(), blobs=blobs, spool=tmp_path / "spool")
+def test_a_store_without_room_leaves_nothing_in_the_spool(world: World, tmp_path: Path) -> None:
+    """What the blobs raise is for the caller to judge, and the file in work is gone all the same."""
+    with pytest.raises(BlobsUnavailableError):
+        run(world, world.add(), blobs=Full(), spool=tmp_path / "spool")
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_makes_the_import_wait(world: World, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_makes_the_import_wait(
+    world: World, blobs: Blobs, tmp_path: Path
+) -> None:
     """A spool folder that is none is the store's trouble and no import's."""
     (tmp_path / "file").touch()
     with pytest.raises(Throttled) as caught:
-        run(world, world.add(), blobs=Kept(), spool=tmp_path / "file")
+        run(world, world.add(), blobs=blobs, spool=tmp_path / "file")
     assert (caught.value.scope, caught.value.waiting_for) == ("store", "spool")
 
 
@@ -134,11 +133,11 @@ def test_a_full_disk_makes_the_import_wait(world: World) -> None:
     assert "is full" in caught.value.detail
 
 
-def test_a_worker_that_stops_begins_nothing(world: World, tmp_path: Path) -> None:
+def test_a_worker_that_stops_begins_nothing(world: World, blobs: Blobs, tmp_path: Path) -> None:
     """With the order to stop already given, not one call is made."""
     stopping = threading.Event()
     stopping.set()
     with pytest.raises(Failure) as caught:
-        run(world, "00P4I00000zyw3eUAA", blobs=Kept(), spool=tmp_path, stopping=stopping)
+        run(world, "00P4I00000zyw3eUAA", blobs=blobs, spool=tmp_path, stopping=stopping)
     assert isinstance(caught.value, Interrupted)
     assert not world.server.api.calls

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
+from common.blobs.seam import Blobs
 from common.sources import judge
 from workers.deadlines import Deadline
 from workers.failures import Interrupted, Permanent
 from workers.sources.record import Source
 from workers.spool import spool_file
-
-
-class Store(Protocol):
-    """What this stage needs of the blobs."""
-
-    def put(self, key: str, source: BinaryIO, *, size: int, sha256: str, content_type: str) -> None:
-        """Keep the bytes under the key; durable on return."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +31,12 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
     source_type: str,
     record_id: str,
     source: Source,
-    blobs: Store,
+    blobs: Blobs,
     spool_dir: Path,
     max_bytes: int,
     deadline: Deadline,
 ) -> Original:
-    """Fetch a record and return once its bytes are stored. Raises a Failure, or what `blobs` raises.
+    """Fetch a record and return once its bytes are stored. Raises a Failure, or what the blobs raise.
 
     The file in work has no name from the beginning, so that nothing is left of it however this ends.
     """
@@ -57,7 +49,6 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
         received = visit.stream(record, spool, max_bytes=max_bytes)
         if deadline.stopping.is_set():
             raise Interrupted
-        spool.seek(0)
         key = f"{organization_id}/originals/{received.sha256}"
         blobs.put(
             key,

@@ -36,7 +36,7 @@ def open_org(
     if not _VERSION.fullmatch(version):
         raise _unusable("The organization's API version is none: write it as 65.0.")
     try:
-        secret = credentials.decrypt(_text(source, "client_secret"))
+        secret = credentials.decrypt(_text(source, "secret"))
     except CredentialsError as error:
         raise _unusable(str(error)) from None
     account = Account(

@@ -65,10 +65,9 @@ def test_every_shape_of_an_error_is_read(body: bytes, code: str, says: str) -> N
 @given(status=st.integers(100, 999), code=st.text(max_size=40), says=st.text(max_size=40))
 def test_every_refusal_has_a_verdict(status: int, code: str, says: str) -> None:
     """The table has a row for whatever comes, and no verdict repeats what was said."""
-    verdict = of_refusal(Refusal(status, code, says))
+    verdict = of_refusal(Refusal(status, code + "planted-code", says + "planted-text"))
     assert isinstance(verdict, Exception)
-    if len(says) > 12:
-        assert says not in str(verdict)
+    assert "planted" not in str(verdict)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +138,7 @@ def test_few_organizations_stay_open() -> None:
         {"login_url": None},
         {"instance_url": "http://acme.example"},
         {"client_id": ""},
-        {"client_secret": "not encrypted"},
+        {"secret": "not encrypted"},
         {"api_version": "v65"},
         {"api_version": "65.0/../.."},
         {"type": "dropbox"},
