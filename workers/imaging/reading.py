@@ -33,8 +33,9 @@ from PIL import (
 
 from workers.failures import Permanent
 from workers.imaging.formats import Format, format_of, likeness
+from workers.imaging.guard import refusing
 from workers.imaging.limits import Limits
-from workers.imaging.refusals import refusal, refusing
+from workers.imaging.refusals import refusal
 from workers.imaging.scans import too_many_scans
 
 # The decoders of the allow-list, imported by name so that Pillow never loads its forty others.

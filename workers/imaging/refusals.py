@@ -1,16 +1,9 @@
-"""Turn whatever a decoder can do wrong into one failure with a code and a sentence for people.
+"""Say with a code and a sentence for people why a picture is refused: what happened, and what to do.
 
-Pillow and its plugins raise a dozen unrelated kinds on hostile bytes (`OSError`, `SyntaxError`, `KeyError`,
-`struct.error`, `zlib.error`, …), and the next version may raise others. So nothing is enumerated: what is
-not recognised as something more telling is a picture that is damaged.
+Knows no decoder, so that the processes that never touch a picture can say it too.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from PIL import Image
 
 from workers.failures import Permanent
 
@@ -36,27 +29,3 @@ def refusal(code: str, **facts: object) -> Permanent:
     """Return the failure that ends an import for what its picture is."""
     facts.setdefault("kind", "picture")
     return Permanent(code, SENTENCES[code].format(**facts))
-
-
-@contextmanager
-def refusing(*, kind: str, pixels: int) -> Iterator[None]:
-    """Let nothing out but Permanent: `kind` names the format for people, `pixels` is the limit in force."""
-    try:
-        yield
-    except Permanent:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise refusal("image_too_large", kind=kind, pixels=pixels) from error
-    except MemoryError as error:
-        raise refusal("render_memory") from error
-    except Exception as error:
-        raise refusal(_code_of(error), kind=kind) from error
-
-
-def _code_of(error: Exception) -> str:
-    text = str(error).lower()
-    if "decompressed data too large" in text or "text memory" in text:
-        return "image_too_complex"  # a text or profile chunk that unpacks to far more than it holds
-    if isinstance(error, EOFError) or "truncated" in text or "unexpected end" in text:
-        return "image_truncated"
-    return "image_corrupt"
