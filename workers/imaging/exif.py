@@ -1,0 +1,101 @@
+"""Read from a picture's metadata what the record keeps: camera, time taken, place.
+
+Metadata is the most broken part of real files and never fails a good picture: every fact is read on its
+own, and one that cannot be read, or makes no sense, is absent. Nothing is guessed: a camera that wrote no
+zone gets a time without one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from PIL import ExifTags, Image
+
+T = TypeVar("T")
+_ZONE = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d\Z")
+_LONGEST = 100
+
+
+def taken_at(picture: Image.Image) -> str | None:
+    """Return when the picture was taken: `YYYY-MM-DDTHH:MM:SS`, with `±HH:MM` where the camera wrote it."""
+
+    def read() -> str | None:
+        details = picture.getexif().get_ifd(ExifTags.IFD.Exif)
+        moment = details.get(ExifTags.Base.DateTimeOriginal)
+        zone = details.get(ExifTags.Base.OffsetTimeOriginal)
+        if moment is None:
+            moment = details.get(ExifTags.Base.DateTimeDigitized)
+            zone = details.get(ExifTags.Base.OffsetTimeDigitized)
+        text = datetime.strptime(_text(moment) or "", "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007
+        zone = _text(zone) or ""
+        return text + ("+00:00" if zone == "Z" else zone if _ZONE.match(zone) else "")
+
+    return _guarded(read)
+
+
+def camera(picture: Image.Image) -> str | None:
+    """Return maker and model, the maker said once."""
+
+    def read() -> str | None:
+        exif = picture.getexif()
+        make, model = _text(exif.get(ExifTags.Base.Make)), _text(exif.get(ExifTags.Base.Model))
+        if make and model and model.lower().startswith(make.split()[0].lower()):
+            return model
+        return " ".join(part for part in (make, model) if part) or None
+
+    return _guarded(read)
+
+
+def gps(picture: Image.Image) -> dict[str, float] | None:
+    """Return `{latitude, longitude}` in degrees, north and east positive, with `altitude` in metres if known."""
+
+    def read() -> dict[str, float] | None:
+        place = picture.getexif().get_ifd(ExifTags.IFD.GPSInfo)
+        latitude = _degrees(place, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "NS", 90)
+        longitude = _degrees(place, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "EW", 180)
+        if latitude is None or longitude is None:
+            return None
+        found = {"latitude": latitude, "longitude": longitude}
+        altitude = _guarded(lambda: _altitude(place))
+        return found if altitude is None else {**found, "altitude": altitude}
+
+    return _guarded(read)
+
+
+def _guarded(read: Callable[[], T | None]) -> T | None:
+    try:
+        return read()
+    except Exception:  # noqa: BLE001 - broken metadata raises anything, and the picture may be fine
+        return None
+
+
+def _text(value: object) -> str | None:
+    """Return printable text: cut at the first NUL, without control characters, of bounded length."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if not isinstance(value, str):
+        return None
+    printable = "".join(character for character in value.split("\0", 1)[0] if character.isprintable())
+    return printable.strip()[:_LONGEST] or None
+
+
+def _degrees(place: Mapping[int, Any], tag: int, ref_tag: int, signs: str, most: int) -> float | None:
+    """Return one coordinate; without a letter that says which side of zero it lies on, there is none."""
+    ref = (_text(place.get(ref_tag)) or "").upper()
+    if ref not in tuple(signs):
+        return None
+    degrees, minutes, seconds = (float(part) for part in place[tag])
+    value = degrees + minutes / 60 + seconds / 3600
+    if not (math.isfinite(value) and 0 <= value <= most):
+        return None
+    return round(-value if ref == signs[1] else value, 7)
+
+
+def _altitude(place: Mapping[int, Any]) -> float | None:
+    value = float(place[ExifTags.GPS.GPSAltitude])
+    below = place.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
+    return round(-value if below else value, 2) if math.isfinite(value) else None

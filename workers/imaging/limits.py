@@ -1,0 +1,21 @@
+"""Say how much one picture may cost before it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one picture may cost.
+
+    `pixels` and `scans` are judged from the header, before memory or time is spent. `seconds` (wall time,
+    enforced from outside) and `memory_bytes` (address space) bind the decoding child only: a picture that
+    is rendered in this process has no such net.
+    """
+
+    pixels: int = 100_000_000
+    scans: int = 100
+    seconds: float = 20.0
+    memory_bytes: int = 1_610_612_736
+    accept_truncated: bool = False

@@ -1,0 +1,40 @@
+"""Turn a picture the way a person sees it.
+
+The tag must be read *after* `load()`: Pillow's TIFF reader and the HEIF plugin turn the pixels themselves
+and take the tag away only then; read before, it would turn such a picture twice. Only the values 2 to 8
+mean anything, everything else (0, 9, text) is upright.
+"""
+
+from __future__ import annotations
+
+from PIL import ExifTags, Image
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def orientation_of(loaded: Image.Image) -> int:
+    """Return 1 to 8 for a picture that has been loaded; metadata that cannot be read means upright."""
+    try:
+        value = loaded.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - broken metadata raises anything, and the pixels may be fine
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """Return the picture turned as its orientation asks."""
+    turn = _TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
+
+
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return width and height as a person sees them."""
+    return (size[1], size[0]) if orientation >= 5 else size

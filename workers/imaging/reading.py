@@ -1,0 +1,168 @@
+"""Open a picture from hostile bytes and bring its first frame into memory, no larger than needed.
+
+Every limit is judged from the header. JPEG and JPEG 2000 are decoded at the smallest scale that still
+gives the largest thumbnail its full sharpness. `n_frames` is never touched: counting the frames of an
+animation decodes them.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import pillow_heif
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    IcoImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from workers.failures import Permanent
+from workers.imaging.formats import Format, format_of, likeness
+from workers.imaging.guard import refusing
+from workers.imaging.limits import Limits
+from workers.imaging.refusals import refusal
+from workers.imaging.scans import too_many_scans
+
+# The decoders of the allow-list, imported by name so that Pillow never loads its forty others.
+DECODERS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    IcoImagePlugin,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+_HEAD = 4096  # enough to tell an SVG behind an XML prologue
+# Decoding straight to a little above the target keeps its sharpness: at exactly the target it is lost.
+_DRAFT_FACTOR = 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A decoded first frame: `size` is that of the file as stored, the picture may be smaller by a draft."""
+
+    picture: Image.Image
+    format: str
+    content_type: str
+    size: tuple[int, int]
+    partial: bool
+
+
+def prepare() -> None:
+    """Make this process ready to decode: once, while it has a single thread. Repeating it does no harm."""
+    pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the child has one core's worth of limits
+
+
+@contextmanager
+def read(data: bytes, *, edge: int, limits: Limits) -> Iterator[Source]:
+    """Yield the first frame of `data`, decoded for thumbnails of at most `edge` pixels.
+
+    Raises Permanent, also for what goes wrong with the picture inside the `with` block.
+    """
+    kind = _admitted(data)
+    with _quiet(limits), refusing(kind=kind.name, pixels=limits.pixels):
+        if kind.decoders == ("JPEG",) and too_many_scans(data, limits.scans):
+            raise refusal("image_too_complex", kind=kind.name)
+        source = _loaded(data, kind, edge, limits)
+        with source.picture:
+            yield source
+
+
+def _admitted(data: bytes) -> Format:
+    if not data:
+        raise refusal("image_empty")
+    kind = format_of(data[:64])
+    if kind is None:
+        raise refusal("image_unsupported", kind=likeness(data[:_HEAD]))
+    return kind
+
+
+@contextmanager
+def _quiet(limits: Limits) -> Iterator[None]:
+    """Silence the twenty-five kinds of warnings that odd files cause; turn the one on size into an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limits.pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _loaded(data: bytes, kind: Format, edge: int, limits: Limits) -> Source:
+    """Decode strictly; once more and leniently where the file is cut off and that is allowed."""
+    try:
+        with refusing(kind=kind.name, pixels=limits.pixels):
+            return _decoded(data, kind, edge, limits, partial=False)
+    except Permanent as failure:
+        if failure.code != "image_truncated" or not limits.accept_truncated:
+            raise
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # a switch of the whole process, so it goes back at once
+    try:
+        return _decoded(data, kind, edge, limits, partial=True)
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def _decoded(data: bytes, kind: Format, edge: int, limits: Limits, *, partial: bool) -> Source:
+    picture = _opened(data, kind, limits)
+    size, shrink = picture.size, 0
+    if isinstance(picture, JpegImagePlugin.JpegImageFile):
+        width, height = fitted(size, edge)
+        picture.draft(None, cast("tuple[int, int]", (width * _DRAFT_FACTOR, height * _DRAFT_FACTOR)))
+    elif isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
+        shrink = _halvings(size, edge)
+        picture.reduce = shrink
+    try:
+        picture.load()
+    except OSError:
+        if not shrink:
+            raise
+        # A JPEG 2000 file may have fewer levels than were asked for: then it is decoded whole.
+        picture.close()
+        picture = _opened(data, kind, limits)
+        picture.load()
+    found = picture.format or kind.name
+    return Source(picture, found, Image.MIME.get(found, "application/octet-stream"), size, partial)
+
+
+def _opened(data: bytes, kind: Format, limits: Limits) -> ImageFile.ImageFile:
+    picture = Image.open(io.BytesIO(data), formats=kind.decoders)
+    if picture.width * picture.height > limits.pixels:
+        picture.close()
+        raise refusal("image_too_large", kind=kind.name, pixels=limits.pixels)
+    return picture
+
+
+def _halvings(size: tuple[int, int], edge: int) -> int:
+    return max(0, math.floor(math.log2(max(size) / (edge * _DRAFT_FACTOR))))
+
+
+def fitted(size: tuple[int, int], edge: int) -> tuple[int, int]:
+    """Return `size` scaled so that its longer side is at most `edge`: never larger, never less than a pixel."""
+    longest = max(size)
+    if longest <= edge:
+        return size
+    return max(1, round(size[0] * edge / longest)), max(1, round(size[1] * edge / longest))
