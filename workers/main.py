@@ -29,6 +29,7 @@ from workers.beat import Beat
 from workers.credentials import Credentials
 from workers.decoding.client import Decoder
 from workers.gates import Gates
+from workers.imaging.limits import Limits
 from workers.leases import Leases
 from workers.orphans import watch_parent
 from workers.pipeline import Pipeline
@@ -85,12 +86,13 @@ def start() -> None:
     bells = Doorbells(hints, producer(hints), per_organization=settings.doorbells_per_organization)
     leases = Leases(imports, clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds)
     decoder = Decoder(
-        max_pixels=settings.max_pixels,
-        seconds=settings.render_seconds,
-        memory_bytes=settings.render_memory_bytes,
+        limits=Limits(
+            pixels=settings.max_pixels,
+            seconds=settings.render_seconds,
+            memory_bytes=settings.render_memory_bytes,
+            accept_truncated=settings.accept_truncated,
+        ),
         reuse=settings.render_reuse,
-        accept_truncated=settings.accept_truncated,
-        spool_dir=settings.spool_dir,
     )
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
     sources = Sources(

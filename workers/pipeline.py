@@ -37,6 +37,8 @@ from workers.stages.render import Rendered
 
 log = structlog.get_logger(__name__)
 
+# Outcomes of a fetch that show that Salesforce serves the organization, even where it refuses this record.
+SERVED = ("done", "failed", "second look", "tried")
 NEXT_DUE_SECONDS = 5.0  # within so long the sweeper looks at what was asked for and not begun
 STORE_SECONDS = 5.0  # a store that cannot serve is asked again after about so long
 SECOND_LOOK_SECONDS = 5.0
@@ -173,7 +175,7 @@ class Pipeline:
         if again is not None:
             with self._quietly():
                 self._bells.ask(again, seen["organization_id"], [(seen["_id"], seen["created_at"])])
-        if outcome == "done" and step.stage is FETCH:
+        if step.stage is FETCH and outcome in SERVED:
             self._gates.served(organization)
 
     # -- how a stage ends well ----------------------------------------------------------------------------

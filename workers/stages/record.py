@@ -39,4 +39,6 @@ def image_entry(
         "created_at": now,
     }
     told = {name: getattr(rendered, name) for name in _OPTIONAL}
+    if rendered.partial:
+        entry["partial"] = True
     return {**entry, **{name: value for name, value in told.items() if value is not None}}

@@ -12,7 +12,6 @@ from typing import Any
 import fakeredis
 import mongomock
 import pytest
-from workers.stages.render import Rendered, Thumbnail
 
 from common.documents.database import Document
 from common.documents.images import Images, image_id_of
@@ -26,6 +25,7 @@ from workers.gates import Gates
 from workers.leases import Leases
 from workers.pipeline import Pipeline
 from workers.stages.fetch import Original
+from workers.stages.render import Rendered, Thumbnail
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ORIGINAL = Original(
@@ -120,6 +120,7 @@ def rendered() -> Rendered:
         taken_at=None,
         camera=None,
         gps=None,
+        partial=False,
     )
 
 
