@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Annotated
 
+import pymongo
 import typer
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import ConnectionFailure, ExecutionTimeout
 
 from common.documents import database
 from workers.operate import checks
@@ -54,11 +56,10 @@ def _wait(hands: Hands, end: float) -> None:
     """Wait until MongoDB answers and takes writes. Raises Trouble when time is up."""
     at, told = where(hands.settings.mongodb_url), time.monotonic()
     while True:
-        try:
+        # The driver alone would look for a server for three seconds and tell nobody meanwhile.
+        with suppress(ConnectionFailure, ExecutionTimeout), pymongo.timeout(1.0):
             if hands.mongodb.admin.command("hello").get("isWritablePrimary", True):
                 return
-        except ConnectionFailure:
-            pass
         now = time.monotonic()
         if now >= end:
             raise Trouble(f"MongoDB at {at} does not answer: start it, or correct MONGODB_URL.")
