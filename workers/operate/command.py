@@ -75,7 +75,7 @@ for group in (preparing, organizations, users, signing, queues, looking, mending
 def main() -> None:
     """Run the command; a pipe that is closed early (`imports list | head`) is no error."""
     try:
-        app()
+        app(prog_name="imports")
     except BrokenPipeError:
         # Python flushes standard output once more at exit; without this it would complain then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

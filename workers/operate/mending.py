@@ -107,7 +107,7 @@ def _retried(hands: Hands, ids: Iterable[str], refused: list[dict[str, str]]) ->
             refused.append(_no(import_id, "there is no such import"))
             continue
         try:
-            opened = imports.retried(seen, now=hands.clock())
+            opened = imports.retried(seen, stored=_stored(hands, seen), now=hands.clock())
         except ValueError as error:
             refused.append(_no(import_id, str(error)))
             continue
@@ -127,7 +127,8 @@ def _retry_all(hands: Hands, match: dict[str, Any], *, since: datetime | None) -
     match = {**match, "status": "failed", "record_id": {"$ne": None}, "updated_at": failed_at}
     imports, overview = Imports(hands.db), Overview(hands.db)
     while page := list(overview.latest(match=match, limit=PAGE, now=began)):
-        opened = [one for seen in page if (one := imports.retried(seen, now=hands.clock())) is not None]
+        tried = (imports.retried(seen, stored=_stored(hands, seen), now=hands.clock()) for seen in page)
+        opened = [one for one in tried if one is not None]
         _ring(hands, opened)
         count += len(opened)
         if len(page) == PAGE:
@@ -135,6 +136,12 @@ def _retry_all(hands: Hands, match: dict[str, Any], *, since: datetime | None) -
         if not opened:  # somebody else retries the same ones
             break
     return count
+
+
+def _stored(hands: Hands, import_: Document) -> bool:
+    """Tell whether an import's original is in the blobs, whole. Raises BlobsUnavailableError."""
+    original = import_["original"]
+    return original is not None and hands.blobs.size(original["key"]) == original["bytes"]
 
 
 def _canceled(hands: Hands, ids: Iterable[str], refused: list[dict[str, str]]) -> Iterator[tuple[str, Document]]:  # fmt: skip

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import redis
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import ConfigurationError, ConnectionFailure
 
 from common.blobs import Blobs, open_blobs
 from common.documents import database
@@ -108,4 +108,8 @@ def away(hands: Hands, error: Exception) -> str:
     if isinstance(error, redis.RedisError):
         at = where(hands.settings.redis_url)
         return f"Redis at {at} cannot serve ({type(error).__name__}): start it, or correct REDIS_URL (`imports doctor` looks closer)."
+    if isinstance(error, ConfigurationError):
+        return (
+            f"MONGODB_URL cannot be used ({type(error).__name__}): write it as mongodb://host:27017/imports."
+        )
     return f"MongoDB refused what was asked ({type(error).__name__}): check the rights of the user in MONGODB_URL."

@@ -88,10 +88,18 @@ def outlook(import_: Document, organization: Document | None, *, now: datetime, 
 
 def counted(import_: Document) -> str:
     """Say how often it was tried, and what of it counts against the import."""
-    attempts, deliveries = import_["attempts"], import_["deliveries"]
-    claims = f"claimed {import_['fence']} times"
-    bad = f"{attempts} answers that were no good" if attempts else "no bad answer"
-    return f"{claims}; {bad}; {deliveries} claims that nobody ended (yet)"
+    claims, attempts, deliveries = import_["fence"], import_["attempts"], import_["deliveries"]
+    if not claims:
+        return "none yet"
+    # An import that is being worked on has one claim that nobody has ended; that one is no accident.
+    stage = stage_of(import_["status"])
+    lost = deliveries - (stage is not None and import_["status"] == stage.doing)
+    parts = [f"claimed {claims}x"]
+    if attempts:
+        parts.append(f"{attempts}x the answer was no good")
+    if lost > 0:
+        parts.append(f"{lost}x the worker died with it")
+    return ", ".join(parts)
 
 
 def happened(entry: Document) -> str:

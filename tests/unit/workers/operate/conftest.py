@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from common.documents import database
 from common.documents.database import Document
-from common.documents.imports import accepted
+from common.documents.new_imports import accepted
 from common.documents.organizations import Organizations
 from workers.operate.command import app
 

@@ -90,3 +90,9 @@ def test_a_closed_gate_is_told(world: Imports) -> None:
         change = {"$set": {"gate": {**gate, "waiting_for": waiting_for}}}
         world.db.organizations.update_one({}, change)
         assert _states(world.json("doctor", code=code))["organization Acme"] == state
+
+
+def test_an_organization_without_credentials_is_bad(imports: Imports) -> None:
+    """It says what to type, and ends no other check."""
+    imports.organization()
+    assert _states(imports.json("doctor", code=1))["organization Acme"] == "bad"

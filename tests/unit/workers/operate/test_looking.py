@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from ingest import present
 from tests.unit.workers.operate.conftest import ORGANIZATION, Imports
+from workers.operate import story
 
 ONE, TWO, THREE = (f"1a0f3d3e-5a4a-4f0e-9a53-5a3b3f7d000{number}" for number in (1, 2, 3))
 GET_KEYS = [
@@ -145,3 +149,34 @@ def test_lists_are_filtered_and_limited(imports: Imports) -> None:
     table = imports.run("list").stdout
     assert "image_corrupt" in table
     assert ONE in table
+
+
+def test_the_tries_tell_deaths_from_bad_answers(imports: Imports) -> None:
+    """The claim of a worker that is busy is no death; those before it are."""
+    busy = {"status": "rendering", "owner": "w", "lease_until": _in(9), "fence": 4, "deliveries": 3}
+    imports.put(ONE, **busy, attempts=1)
+    imports.put(TWO)
+    assert (
+        "claimed 4x, 1x the answer was no good, 2x the worker died with it" in imports.run("show", ONE).stdout
+    )
+    assert "none yet" in imports.run("show", TWO).stdout
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"status": "failed", "error": CORRUPT, "attempts": 3, "stages": {"fetch": {"started_at": _in(-9)}}},
+        {"status": "succeeded", "image_id": TWO},
+        {"waiting_for": "retry", "not_before": _in(60)},
+    ],
+)
+def test_operators_and_clients_read_the_same(imports: Imports, changes: dict[str, Any]) -> None:
+    """The door's own presenter writes the same keys with the same values, in the same order."""
+    imports.put(ONE, **changes)
+    document = imports.db.imports.find_one({"_id": ONE})
+    assert document is not None
+    links = story.links(document)
+    shown = present.with_state(document, zone=ZoneInfo("Europe/Paris"), links=links)
+    told = list(imports.json("show", ONE).items())
+    assert told[:-2] == list(json.loads(shown).items())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
 
+from common.blobs import open_blobs
 from common.queue.depth import depths
 from tests.stores import free_port
 from tests.unit.workers.operate.conftest import ORGANIZATION, Imports
@@ -34,15 +36,21 @@ def _status(imports: Imports, import_id: str) -> str:
 
 
 def test_a_failed_import_is_tried_again_where_it_got_to(imports: Imports) -> None:
-    """Without an original it is fetched, with one only rendered; budgets are new and its bell rings."""
+    """Its original is stored: only rendered. None, or a wrong one: fetched. Budgets are new, its bell rings."""
     _failed(imports, ONE)
-    _failed(imports, TWO, original={"key": "k", "bytes": 1})
-    assert imports.json("retry", ONE, TWO.upper(), ONE) == {"retried": 2, "refused": []}
+    body, key = b"an original", f"{ORGANIZATION}/originals/{'0' * 64}"
+    blobs = open_blobs(imports.env["BLOBS_URL"], mongodb_url=imports.env["MONGODB_URL"])
+    digest = hashlib.sha256(body).hexdigest()
+    blobs.put(key, body, size=len(body), sha256=digest, content_type="image/jpeg")
+    _failed(imports, TWO, original={"key": key, "bytes": len(body)})
+    _failed(imports, THREE, original={"key": key, "bytes": len(body) + 1})
+    assert imports.json("retry", ONE, TWO.upper(), ONE, THREE) == {"retried": 3, "refused": []}
     found = imports.db.imports.find_one({"_id": ONE})
     assert found is not None
     assert (found["status"], found["attempts"], found["error"]) == ("queued", 0, None)
     assert _status(imports, TWO) == "fetched"
-    assert _waiting(imports) == {"fetch": 1, "render": 1}
+    assert _status(imports, THREE) == "queued"
+    assert _waiting(imports) == {"fetch": 2, "render": 1}
 
 
 def test_what_cannot_be_retried_is_named_with_its_reason(imports: Imports) -> None:
