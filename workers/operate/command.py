@@ -19,7 +19,17 @@ from typer.core import TyperGroup
 from common.blobs import BlobError
 from common.settings import SettingsError
 from workers.credentials import CredentialsError
-from workers.operate import doctor, looking, mending, organizations, preparing, queues, signing, users
+from workers.operate import (
+    doctor,
+    looking,
+    mending,
+    organizations,
+    preparing,
+    queues,
+    rendering,
+    signing,
+    users,
+)
 from workers.operate.opening import Hands, away
 from workers.operate.printing import Trouble, news
 
@@ -68,7 +78,7 @@ app = typer.Typer(
     Every command takes [bold]--json[/] and then prints one JSON value. Settings come from the environment
     (docs/reference/settings.md). Exit codes: 0 done, 1 failed or not found, 2 wrong usage or settings.""",
 )
-for group in (preparing, organizations, users, signing, queues, looking, mending, doctor):
+for group in (preparing, organizations, users, signing, queues, looking, mending, rendering, doctor):
     group.register(app)
 
 

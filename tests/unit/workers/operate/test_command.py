@@ -15,7 +15,19 @@ from tests.stores import free_port
 from tests.unit.workers.operate.conftest import ORGANIZATION, SECRET, Imports
 
 UNKNOWN = "1a0f3d3e-5a4a-4f0e-9a53-5a3b3f7d0009"
-VERBS = ["prepare", "organization", "user", "token", "queues", "list", "show", "retry", "cancel", "doctor"]
+VERBS = [
+    "prepare",
+    "organization",
+    "user",
+    "token",
+    "queues",
+    "list",
+    "show",
+    "retry",
+    "cancel",
+    "render",
+    "doctor",
+]
 
 
 def test_a_whole_setup_by_processes_prints_json_alone(imports: Imports) -> None:
