@@ -1,0 +1,173 @@
+"""Look at the stores: do they answer, and are they set so that nothing that was accepted can be lost?
+
+Each function returns findings and never raises for a store that is away or set badly. `prepare` warns by
+them, `doctor` shows them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import redis
+from pymongo import WriteConcern
+from pymongo.errors import PyMongoError
+
+from common.blobs import BlobError
+from workers.operate.opening import Hands, where
+
+State = Literal["ok", "warning", "bad"]
+
+# (collection, fields, kept only while the field exists): what `common.documents.database.prepare` makes.
+INDEXES = frozenset(
+    {
+        ("imports", ("due_at",), True),
+        ("imports", ("open.fetch",), True),
+        ("imports", ("open.render",), True),
+        ("imports", ("created_at",), False),
+        ("imports", ("organization_id", "created_at"), False),
+        ("imports", ("status",), False),
+        ("images", ("created_at",), False),
+        ("images", ("organization_id", "created_at"), False),
+        ("users", ("organization_id",), False),
+    }
+)
+OFFSET_SECONDS = 2.0  # tokens are judged by each machine's own clock, without leeway
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: what was looked at, how it is, and what to do about it where it is not well."""
+
+    name: str
+    state: State
+    detail: str
+    advice: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the finding in one line."""
+        return f"{self.name}: {self.detail}" + (f" {self.advice}" if self.advice else "")
+
+
+def mongodb(hands: Hands) -> list[Check]:
+    """Look at the document store: reachable, replicated, and writing to its journal before it answers."""
+    at = where(hands.settings.mongodb_url)
+    try:
+        hello = hands.mongodb.admin.command("hello")
+    except PyMongoError as error:
+        advice = "Start it, or correct MONGODB_URL."
+        return [Check("MongoDB", "bad", f"{at} does not answer ({type(error).__name__}).", advice)]
+    found = [Check("MongoDB", "ok", f"{at} answers.")]
+    if hello.get("setName"):
+        found.append(
+            Check("replica set", "ok", f"{hello['setName']}, {len(hello.get('hosts', []))} members.")
+        )
+    else:
+        advice = "Run a replica set of three where losing that machine must not lose accepted imports."
+        found.append(Check("replica set", "warning", "a single server keeps the documents.", advice))
+    return [*found, _journal(hands)]
+
+
+def indexes(hands: Hands) -> list[Check]:
+    """Look for every index that the queries rely on."""
+    try:
+        there = {
+            (collection, tuple(index["key"]), bool(index.get("sparse")))
+            for collection in sorted({collection for collection, _, _ in INDEXES})
+            for index in hands.db[collection].list_indexes()
+        }
+    except PyMongoError as error:
+        return [Check("indexes", "bad", f"cannot be read ({type(error).__name__}).", "Mend MongoDB first.")]
+    missing = sorted(f"{collection}({', '.join(keys)})" for collection, keys, _ in INDEXES - there)
+    if missing:
+        return [Check("indexes", "bad", f"missing: {'; '.join(missing)}.", "Run `imports prepare`.")]
+    return [Check("indexes", "ok", f"all {len(INDEXES)} are there.")]
+
+
+def redis_store(hands: Hands) -> list[Check]:
+    """Look at the queue's store: reachable, kept across a restart, and never evicting."""
+    at = where(hands.settings.redis_url)
+    try:
+        # INFO, not CONFIG: hosted servers answer the one and refuse the other.
+        info: Any = hands.redis.info()
+    except redis.RedisError as error:
+        advice = "Start it, or correct REDIS_URL; imports are accepted meanwhile and wait."
+        return [Check("Redis", "bad", f"{at} does not answer ({type(error).__name__}).", advice)]
+    return [Check("Redis", "ok", f"{at} answers."), _append_only(info), _eviction(info)]
+
+
+def blobs(hands: Hands) -> list[Check]:
+    """Write, read and remove a blob of our own."""
+    scheme = hands.settings.blobs_url.partition(":")[0]
+    key, body = f"doctor/probes/{uuid.uuid4()}", b"written by `imports doctor`"
+    try:
+        digest = hashlib.sha256(body).hexdigest()
+        hands.blobs.put(key, body, size=len(body), sha256=digest, content_type="text/plain")
+        same = hands.blobs.read(key) == body
+        hands.blobs.delete(key)
+    except (BlobError, ValueError) as error:
+        return [
+            Check("blobs", "bad", str(error), "Correct BLOBS_URL, make room, or give the rights to write.")
+        ]
+    if not same:
+        return [Check("blobs", "bad", "other bytes were read than were written.", "Replace this store.")]
+    if scheme == "memory":
+        advice = "Use file, s3, gs, az or gridfs in production."
+        return [
+            Check("blobs", "warning", "kept in the memory of each process, so none sees another's.", advice)
+        ]
+    return [Check("blobs", "ok", f"written, read and removed ({scheme}).")]
+
+
+def clock(hands: Hands) -> list[Check]:
+    """Compare this machine's clock with the store's."""
+    try:
+        before = datetime.now(UTC)
+        told: datetime = hands.mongodb.admin.command("hello")["localTime"]
+        after = datetime.now(UTC)
+    except PyMongoError:
+        return []  # told already
+    told = told.replace(tzinfo=UTC) if told.tzinfo is None else told
+    offset = (before + (after - before) / 2 - told).total_seconds()
+    if abs(offset) < OFFSET_SECONDS:
+        return [Check("clock", "ok", f"{abs(offset):.2f} s from MongoDB's.")]
+    way = "ahead of" if offset > 0 else "behind"
+    advice = "Set the clocks by NTP: tokens are judged by each machine's own, without leeway."
+    return [Check("clock", "warning", f"{abs(offset):.0f} s {way} MongoDB's.", advice)]
+
+
+def _journal(hands: Hands) -> Check:
+    """Make a write that counts only once a majority has it in its journal; a server without one refuses."""
+    probes = hands.db.get_collection("doctor", write_concern=WriteConcern("majority", wtimeout=5_000, j=True))
+    probe = {"_id": str(uuid.uuid4())}
+    try:
+        probes.insert_one(probe)
+        probes.delete_one(probe)
+    except PyMongoError as error:
+        advice = "Let a majority of members run with journals, and give the user the right to write."
+        return Check("journal", "bad", f"a journaled majority write failed ({type(error).__name__}).", advice)
+    return Check("journal", "ok", "a majority writes to its journal before it answers.")
+
+
+def _append_only(info: dict[str, Any]) -> Check:
+    if not int(info.get("aof_enabled", 0)):
+        advice = "Set `appendonly yes`: a restart forgets the queue, and the sweeper has to ask for everything again."
+        return Check("append-only file", "warning", "off.", advice)
+    if info.get("aof_last_write_status", "ok") != "ok":
+        return Check("append-only file", "bad", "its last write failed.", "Make room on Redis's disk.")
+    return Check("append-only file", "ok", "on.")
+
+
+def _eviction(info: dict[str, Any]) -> Check:
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy != "noeviction":
+        advice = "Set `maxmemory-policy noeviction`: any other may throw messages away."
+        return Check("eviction", "warning", f"the policy is {policy}.", advice)
+    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    if most and used > 0.9 * most:
+        return Check("eviction", "warning", "never, but memory is nearly full.", "Raise Redis's `maxmemory`.")
+    return Check("eviction", "ok", "never (noeviction).")

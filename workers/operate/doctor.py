@@ -1,0 +1,121 @@
+"""`imports doctor`: look at everything the product rests on, and say what to do where it is not well."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pillow_heif
+import redis
+import typer
+from PIL import features
+from pymongo.errors import PyMongoError
+
+from common.documents.database import Document
+from common.documents.organizations import Organizations
+from common.queue import presence
+from common.settings import SettingsError
+from workers.credentials import CredentialsError
+from workers.operate import checks
+from workers.operate.checks import Check
+from workers.operate.opening import Hands
+from workers.operate.printing import Json, answer, shown, table
+
+# The Procfile's processes that say they are alive; `release` ends, and `web` is asked by HTTP (`/readyz`).
+PROCESSES = ("fetch", "render", "sweeper")
+NEEDED = ("jpg", "zlib", "littlecms2")  # thumbnails cannot be made without them
+WELCOME = ("webp", "libtiff", "jpg_2000", "avif")  # without one its own format is refused as unsupported
+NEEDS_A_PERSON = "salesforce_credentials"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor")(doctor)
+
+
+def doctor(ctx: typer.Context, *, json: Json = False) -> None:
+    """Check settings, stores, blobs, codecs, clock, workers and organizations; exit code 1 if anything is bad.
+
+    It writes a probe to MongoDB and to the blob store and removes it again; nothing else is touched.
+    """
+    hands: Hands = ctx.obj
+    found = _examined(hands)
+    if json:
+        names = ("name", "state", "detail", "advice")
+        answer([{name: getattr(check, name) for name in names} for check in found])
+    else:
+        table(("", "CHECK", "FINDING", "WHAT TO DO"), ((one.state, one.name, one.detail, one.advice) for one in found))  # fmt: skip
+    if any(check.state == "bad" for check in found):
+        raise typer.Exit(1)
+
+
+def _examined(hands: Hands) -> list[Check]:
+    try:
+        strict = hands.settings.strict_stores
+    except SettingsError as error:
+        advice = "Correct the environment; see docs/reference/settings.md."
+        return [Check("settings", "bad", mistake, advice) for mistake in error.mistakes]
+    stores = [*checks.mongodb(hands), *checks.redis_store(hands)]
+    if strict:
+        stores = [replace(one, state="bad") if one.state == "warning" else one for one in stores]
+    found = [Check("settings", "ok", "all can be read."), *stores]
+    if stores[0].state == "ok":
+        found += [*checks.indexes(hands), *checks.clock(hands)]
+    found += [*checks.blobs(hands), *_codecs(), *_workers(hands)]
+    return found + (_organizations(hands) if stores[0].state == "ok" else [])
+
+
+def _codecs() -> list[Check]:
+    lacking = [name for name in NEEDED if not features.check(name)]
+    if lacking:
+        advice = "Install Pillow from its wheel, as the lock has it."
+        return [Check("codecs", "bad", f"Pillow lacks {', '.join(lacking)}.", advice)]
+    missing = [name for name in WELCOME if not features.check(name)]
+    if missing:
+        detail = f"Pillow lacks {', '.join(missing)}."
+        return [Check("codecs", "warning", detail, "Such pictures are refused; install Pillow's wheel.")]
+    return [Check("codecs", "ok", f"all, HEIF by libheif {pillow_heif.libheif_version()}.")]
+
+
+def _workers(hands: Hands) -> list[Check]:
+    try:
+        alive = Counter(one.process for one in presence.alive(hands.redis))
+    except redis.RedisError:
+        return []  # told already
+    return [_process(name, alive[name]) for name in PROCESSES]
+
+
+def _process(name: str, count: int) -> Check:
+    if count:
+        return Check(name, "ok", f"{count} alive.")
+    return Check(
+        name, "bad", "nobody is alive.", f"Start `{name}` as the Procfile says; imports wait meanwhile."
+    )
+
+
+def _organizations(hands: Hands) -> list[Check]:
+    try:
+        return [_organization(hands, one) for one in Organizations(hands.db).list()]
+    except PyMongoError as error:
+        return [Check("organizations", "bad", f"cannot be read ({type(error).__name__}).", "Mend MongoDB.")]
+
+
+def _organization(hands: Hands, organization: Document) -> Check:
+    label, gate, identity = f"organization {organization['name']}", organization["gate"], organization["_id"]
+    if organization["disabled_at"] is not None:
+        advice = f"`imports organization enable {identity}` lets its imports go on."
+        return Check(label, "ok", "disabled by an operator; its imports wait.", advice)
+    secret = organization["source"].get("secret")
+    if secret is None:
+        return Check(
+            label, "bad", "it has no credentials.", f"`imports organization update {identity}`, see --help."
+        )
+    try:
+        hands.credentials.decrypt(secret)
+    except CredentialsError as error:
+        return Check(label, "bad", "its credentials cannot be read.", str(error))
+    if gate is None:
+        return Check(label, "ok", "its gate is open.")
+    again = shown(gate["probe_at"], hands.settings.time_zone)
+    if gate["waiting_for"] == NEEDS_A_PERSON:
+        return Check(label, "bad", gate["detail"], f"`imports organization update {identity}`, see --help.")
+    return Check(label, "warning", gate["detail"], f"Nothing; it is tried again at {again}.")

@@ -1,0 +1,115 @@
+"""Open for a command what it needs and nothing else: settings, MongoDB, Redis, blobs, each when first asked for.
+
+The only place of the `imports` command where settings are read. Everything opened is closed when the command
+ends, however it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import datetime
+from functools import cached_property
+from urllib.parse import urlsplit
+
+import redis
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import ConfigurationError, ConnectionFailure
+
+from common.blobs import Blobs, open_blobs
+from common.documents import database
+from common.documents.clock import StoreClock
+from common.documents.database import Document
+from common.queue import broker
+from common.queue.doorbells import Doorbells
+from common.settings import Settings
+from workers.credentials import Credentials
+
+# No token is signed or verified by a command that renders files, so none of its users needs a secret.
+NO_SECRET = {"TOKEN_SECRETS": "-" * 32}
+
+
+class Hands:
+    """What one command holds. Properties open on first use and raise what their stores raise."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._opened = ExitStack()
+
+    def close(self) -> None:
+        """Let go of everything that was opened."""
+        self._opened.close()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings. Raises SettingsError with every mistake."""
+        return Settings.load(self._environ)
+
+    @cached_property
+    def settings_for_rendering(self) -> Settings:
+        """The settings of a command that touches no store and no token."""
+        return Settings.load({**NO_SECRET, **self._environ})
+
+    @cached_property
+    def mongodb(self) -> MongoClient[Document]:
+        """The client of MongoDB; it connects when it is first asked something."""
+        return self._opened.enter_context(database.connect(self.settings.mongodb_url))
+
+    @cached_property
+    def db(self) -> Database[Document]:
+        """The database that the settings name."""
+        return database.database(self.mongodb)
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """A client that gives up within a second: a person waits, and the sweeper does what was missed."""
+        client = broker.door_client(self.settings.redis_url)
+        self._opened.callback(client.close)
+        return client
+
+    @cached_property
+    def doorbells(self) -> Doorbells:
+        """The doorbells, rung like any process that only asks for work."""
+        limit = self.settings.doorbells_per_organization
+        return Doorbells(self.redis, broker.producer(self.redis), per_organization=limit)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The blob store that the settings name."""
+        blobs = open_blobs(self.settings.blobs_url, mongodb_url=self.settings.mongodb_url)
+        self._opened.callback(blobs.close)
+        return blobs
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """What encrypts Salesforce credentials."""
+        return Credentials(self.settings.credentials_keys)
+
+    @cached_property
+    def clock(self) -> Callable[[], datetime]:
+        """The store's clock, by which documents are written. Raises ConnectionFailure."""
+        clock = StoreClock()
+        clock.measure(lambda: self.mongodb.admin.command("hello"))
+        return clock
+
+
+def where(url: str) -> str:
+    """Return the hosts of a store's URL for a message: no user, no password, no options."""
+    split = urlsplit(url)
+    return split.netloc.rpartition("@")[2] or split.path or "this machine"
+
+
+def away(hands: Hands, error: Exception) -> str:
+    """Say which store did not serve a command, and what to do, in one sentence."""
+    if isinstance(error, ConnectionFailure):
+        at = where(hands.settings.mongodb_url)
+        return f"MongoDB at {at} does not answer: start it, or correct MONGODB_URL (`imports doctor` looks closer)."
+    if isinstance(error, redis.RedisError):
+        at = where(hands.settings.redis_url)
+        return f"Redis at {at} cannot serve ({type(error).__name__}): start it, or correct REDIS_URL (`imports doctor` looks closer)."
+    if isinstance(error, ConfigurationError):
+        return (
+            f"MONGODB_URL cannot be used ({type(error).__name__}): write it as mongodb://host:27017/imports."
+        )
+    return f"MongoDB refused what was asked ({type(error).__name__}): check the rights of the user in MONGODB_URL."

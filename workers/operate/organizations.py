@@ -1,0 +1,284 @@
+"""`imports organization …`: whose attachments are fetched, from which Salesforce, and with which credentials.
+
+A secret is encrypted before it is kept, and no verb ever prints one.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from common.documents.database import Document
+from common.documents.organizations import Organizations
+from workers.operate.opening import Hands
+from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table, written
+from workers.sources.salesforce.origins import Origin, OriginError
+
+_VERSION = re.compile(r"[1-9]\d{1,2}\.0", re.ASCII)
+_DEFAULT_GRANT = "client_credentials"
+
+Name = Annotated[str, typer.Argument(help="What people call the organization.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The organization's id.")]
+NewId = Annotated[str | None, typer.Option("--id", metavar="UUID", help="Its id; made up when not given.")]
+SalesforceUrl = Annotated[
+    str, typer.Option(metavar="URL", help="Its Salesforce, as in https://acme.my.salesforce.com.")
+]
+ClientId = Annotated[
+    str, typer.Option(metavar="ID", help="Consumer key of the connected app (client credentials flow).")
+]
+SecretFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="File with the consumer secret; `-` reads standard input.")
+]
+Secret = Annotated[
+    str | None,
+    typer.Option(metavar="SECRET", help="The secret itself; anyone on this machine can see it in `ps`."),
+]
+InstanceUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where the records are, if not where one logs in.")
+]
+ApiVersion = Annotated[
+    str | None, typer.Option(metavar="V", help="API version, as in 65.0; otherwise the setting's.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    verbs = typer.Typer(
+        no_args_is_help=True, help="Organizations: whose attachments are fetched, and from which Salesforce."
+    )
+    verbs.command("add")(add)
+    verbs.command("list")(list_)
+    verbs.command("show")(show)
+    verbs.command("update")(update)
+    verbs.command("disable")(disable)
+    verbs.command("enable")(enable)
+    app.add_typer(verbs, name="organization")
+
+
+def add(  # noqa: PLR0913 - an option each
+    ctx: typer.Context,
+    *,
+    name: Name,
+    salesforce_url: SalesforceUrl,
+    client_id: ClientId,
+    client_secret_file: SecretFile = None,
+    client_secret: Secret = None,
+    id: NewId = None,  # noqa: A002 - the option's name
+    instance_url: InstanceUrl = None,
+    api_version: ApiVersion = None,
+    json: Json = False,
+) -> None:
+    """Add an organization and the credentials of its Salesforce.
+
+    Example: [bold]imports organization add Acme --salesforce-url https://acme.my.salesforce.com
+    --client-id 3MVG9… --client-secret-file secret.txt[/]
+    """
+    hands: Hands = ctx.obj
+    organization_id = new_id(id)
+    source = {
+        "type": "salesforce",
+        "login_url": _origin("--salesforce-url", salesforce_url),
+        "instance_url": None if instance_url is None else _origin("--instance-url", instance_url),
+        "grant": _DEFAULT_GRANT,
+        "client_id": client_id,
+        "api_version": _version(api_version),
+    }
+    secret = _secret(client_secret, client_secret_file)
+    if secret is None:
+        raise Trouble("Give the secret: --client-secret-file FILE, or `-` for standard input.", exit_code=2)
+    source["secret"] = hands.credentials.encrypt(secret)
+    try:
+        kept = _kept(hands).add(organization_id, name=name, source=source, now=hands.clock())
+    except ValueError as error:
+        raise Trouble(str(error)) from None
+    _tell(hands, kept, json=json)
+
+
+def list_(ctx: typer.Context, *, json: Json = False) -> None:
+    """List all organizations, oldest first."""
+    hands: Hands = ctx.obj
+    found, zone = _kept(hands).list(), hands.settings.time_zone
+    if json:
+        answer([presented(organization, zone) for organization in found])
+        return
+    table(
+        ("ID", "NAME", "SALESFORCE", "STATE"),
+        ((one["_id"], one["name"], one["source"].get("login_url"), _state(one, zone)) for one in found),
+    )
+    if not found:
+        news("There is no organization yet: `imports organization add --help`.")
+
+
+def show(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
+    """Show one organization: where it is read, and whether its gate is open."""
+    hands: Hands = ctx.obj
+    _tell(hands, existing(hands, id), json=json)
+
+
+def update(  # noqa: PLR0913 - an option each
+    ctx: typer.Context,
+    *,
+    id: Id,  # noqa: A002
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="A new name.")] = None,
+    salesforce_url: Annotated[str | None, typer.Option(metavar="URL", help="A new Salesforce URL.")] = None,
+    client_id: Annotated[str | None, typer.Option(metavar="ID", help="A new consumer key.")] = None,
+    client_secret_file: SecretFile = None,
+    client_secret: Secret = None,
+    instance_url: InstanceUrl = None,
+    api_version: ApiVersion = None,
+    json: Json = False,
+) -> None:
+    """Change an organization. Its gate opens: what was wrong may be mended now.
+
+    Only what is given changes; a new --salesforce-url also replaces an instance URL that is not given anew.
+
+    Example: [bold]imports organization update ID --client-secret-file - < secret.txt[/]
+    """
+    hands: Hands = ctx.obj
+    before = existing(hands, id)
+    changes: dict[str, Any] = {}
+    if salesforce_url is not None:
+        changes |= {"login_url": _origin("--salesforce-url", salesforce_url), "instance_url": None}
+    if instance_url is not None:
+        changes["instance_url"] = _origin("--instance-url", instance_url)
+    if client_id is not None:
+        changes["client_id"] = client_id
+    if api_version is not None:
+        changes["api_version"] = _version(api_version)
+    secret = _secret(client_secret, client_secret_file)
+    if secret is not None:
+        changes["secret"] = hands.credentials.encrypt(secret)
+    if not changes and name is None:
+        raise Trouble("Say what to change; see `imports organization update --help`.", exit_code=2)
+    _kept(hands).update(before["_id"], source=changes, name=name)
+    _tell(hands, existing(hands, id), json=json)
+
+
+def disable(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
+    """Refuse the tokens of its users at once and let its imports wait; nothing is lost."""
+    hands: Hands = ctx.obj
+    _kept(hands).disable(existing(hands, id)["_id"], now=hands.clock())
+    _tell(hands, existing(hands, id), json=json)
+
+
+def enable(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
+    """Accept its users again and let its imports go on."""
+    hands: Hands = ctx.obj
+    _kept(hands).enable(existing(hands, id)["_id"])
+    _tell(hands, existing(hands, id), json=json)
+
+
+def existing(hands: Hands, organization_id: str) -> Document:
+    """Return an organization. Raises Trouble where there is none such."""
+    found = _kept(hands).find(organization_id.strip().lower())
+    if found is None:
+        raise Trouble(f"There is no organization {organization_id!r}: see `imports organization list`.")
+    return found
+
+
+def presented(organization: Document, zone: ZoneInfo) -> dict[str, Any]:
+    """Show an organization to a machine: all but its secret."""
+    source, gate = organization["source"], organization["gate"]
+    open_fields = ("type", "login_url", "instance_url", "grant", "client_id", "api_version")
+    return {
+        "id": organization["_id"],
+        "name": organization["name"],
+        "source": {field: source.get(field) for field in open_fields},
+        "gate": gate
+        and {
+            "waiting_for": gate["waiting_for"],
+            "code": gate["code"],
+            "detail": gate["detail"],
+            "since": written(gate["since"], zone),
+            "probe_at": written(gate["probe_at"], zone),
+        },
+        "disabled_at": written(organization["disabled_at"], zone),
+        "created_at": written(organization["created_at"], zone),
+    }
+
+
+def new_id(given: str | None) -> str:
+    """Return the id that was asked for, in lower case, or a new one. Raises Trouble for what is no UUID."""
+    if given is None:
+        return str(uuid.uuid4())
+    try:
+        return str(uuid.UUID(given.strip()))
+    except ValueError:
+        raise Trouble("--id must be a UUID, or leave it out and one is made.", exit_code=2) from None
+
+
+def _kept(hands: Hands) -> Organizations:
+    return Organizations(hands.db)
+
+
+def _tell(hands: Hands, organization: Document, *, json: bool) -> None:
+    zone = hands.settings.time_zone
+    if json:
+        answer(presented(organization, zone))
+        return
+    source = organization["source"]
+    fields(
+        {
+            "id": organization["_id"],
+            "name": organization["name"],
+            "state": _state(organization, zone),
+            "Salesforce": source.get("login_url"),
+            "records at": source.get("instance_url"),
+            "API version": source.get("api_version"),
+            "client id": source.get("client_id"),
+            "added": shown(organization["created_at"], zone),
+        }
+    )
+    if organization["gate"] is not None:
+        line(f"\n{organization['gate']['detail']}")
+
+
+def _state(organization: Document, zone: ZoneInfo) -> str:
+    if organization["disabled_at"] is not None:
+        return f"disabled since {shown(organization['disabled_at'], zone)}; its imports wait"
+    gate = organization["gate"]
+    if gate is not None:
+        return f"waits for {gate['waiting_for']}, tried again at {shown(gate['probe_at'], zone)}"
+    return "serves"
+
+
+def _origin(option: str, url: str) -> str:
+    """Return scheme and host of a Salesforce URL: https, or plain http to this machine."""
+    try:
+        return Origin.of(url).url
+    except OriginError as error:
+        raise Trouble(f"{option} {error}.", exit_code=2) from None
+
+
+def _version(given: str | None) -> str | None:
+    if given is not None and not _VERSION.fullmatch(given):
+        raise Trouble("--api-version must look like 65.0.", exit_code=2)
+    return given
+
+
+def _secret(given: str | None, file: str | None) -> str | None:
+    """Return the secret from wherever it comes, without the newline that ends a file. None: not given."""
+    if given is not None and file is not None:
+        raise Trouble("Give either --client-secret-file or --client-secret.", exit_code=2)
+    if given is None and file is None:
+        return None
+    if "-" in (given, file):
+        secret = sys.stdin.read()
+    elif file is not None:
+        try:
+            secret = Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Trouble(
+                f"The secret's file cannot be read ({type(error).__name__}).", exit_code=2
+            ) from None
+    else:
+        news("Warning: a secret on the command line is seen by everyone on this machine; use --client-secret-file.")  # fmt: skip
+        secret = given or ""
+    if not secret.strip():
+        raise Trouble("The secret is empty.", exit_code=2)
+    return secret.strip()
