@@ -1,0 +1,116 @@
+"""Find out who asks: the Authorization header's grammar, the token's proof, and the user behind it.
+
+The grammar is the original's, with its leniency (`Token abc`, `Bearer token="abc`, options that nobody reads),
+because clients have come to depend on each form. Every refusal is one and the same UnauthenticatedError.
+
+A token that was verified is remembered by its digest, since checking a signature costs more than the rest of
+the header; its dates are judged again each time. The user is looked up each time: one who is disabled is
+refused with the next request, whatever the token says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from common import tokens
+from ingest.errors import UnauthenticatedError
+
+_SCHEME = re.compile(r"(?:Token|Bearer)\s+", re.IGNORECASE | re.ASCII)
+_PIECE_END = re.compile(r"[,;\t]")
+_SPACES = " \r\n\f\v"
+_REMEMBERED = 4_096  # tokens
+_LONGEST_REMEMBERED = 2_048  # characters; longer ones are verified each time, so that memory stays bounded
+
+
+class User(Protocol):
+    """What the lookup knows of a user that may act: it is enabled, and so is its organization."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def organization_id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks, and with what token."""
+
+    user_id: str
+    organization_id: str
+    claims: tokens.Claims
+
+
+def token_of(authorization: str | None) -> str:
+    """Return the token in an Authorization header, unproven. Raises UnauthenticatedError where there is none.
+
+    It is the first piece after the scheme; pieces end at `,` `;` or TAB. `token=` before it and one double
+    quote at each end are optional, independently of each other.
+    """
+    scheme = _SCHEME.match(authorization or "")
+    if authorization is None or scheme is None:
+        raise UnauthenticatedError
+    piece = _PIECE_END.split(authorization[scheme.end() :], maxsplit=1)[0].rstrip(_SPACES)
+    token = piece.removeprefix("token=").removeprefix('"').removesuffix('"')
+    if not token:
+        raise UnauthenticatedError
+    return token
+
+
+class Authenticator:
+    """Tell the caller of a request.
+
+    `find_user` returns the user of an id, or None where it, or its organization, is unknown or disabled; what
+    it raises (a store that is away) passes through. `clock` is in seconds since 1970: the process's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        find_user: Callable[[str], Awaitable[User | None]],
+        secrets: Sequence[str],
+        clock: Callable[[], float],
+        require_expiry: bool = True,
+    ) -> None:
+        self._find_user = find_user
+        self._secrets = tuple(secrets)
+        self._clock = clock
+        self._require_expiry = require_expiry
+        self._verified: OrderedDict[bytes, tokens.Claims] = OrderedDict()
+
+    async def user(self, authorization: str | None) -> Identity:
+        """Return who sent this header. Raises UnauthenticatedError for every cause there is."""
+        claims = self._claims(token_of(authorization))
+        found = await self._find_user(claims.user_id)
+        if found is None:
+            raise UnauthenticatedError
+        return Identity(found.id, found.organization_id, claims)
+
+    def renewed(self, identity: Identity) -> str:
+        """Return the token for the X-token header of a successful answer."""
+        return tokens.renew(identity.claims, secret=self._secrets[0], now=self._clock())
+
+    def _claims(self, token: str) -> tokens.Claims:
+        now = self._clock()
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        remembered = self._verified.get(digest)
+        if remembered is not None:
+            if not remembered.hold(now):
+                del self._verified[digest]
+                raise UnauthenticatedError
+            self._verified.move_to_end(digest)
+            return remembered
+        try:
+            claims = tokens.verify(token, secrets=self._secrets, now=now, require_expiry=self._require_expiry)
+        except tokens.InvalidTokenError:
+            raise UnauthenticatedError from None
+        if len(token) <= _LONGEST_REMEMBERED:
+            self._verified[digest] = claims
+            if len(self._verified) > _REMEMBERED:
+                self._verified.popitem(last=False)
+        return claims
