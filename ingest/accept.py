@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 from common import sources
 from common.documents.database import Document
-from common.documents.imports import FETCH, accepted, refused
+from common.documents.imports import FETCH
+from common.documents.new_imports import accepted, refused
 from ingest import params as parameters
 from ingest.auth import Identity
 

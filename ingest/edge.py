@@ -65,4 +65,4 @@ class Edge:
         try:
             await self._app({**scope, "path": path, FORMAT: extension}, receive_when_asked, send)
         except Exception as error:  # noqa: BLE001 - the last line: what Falcon could not turn into an answer
-            log.error("answer broke off", error=type(error).__name__)
+            log.warning("answer broke off", error=type(error).__name__)

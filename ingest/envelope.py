@@ -28,9 +28,7 @@ log = structlog.get_logger(__name__)
 class Envelope:
     """Falcon middleware: the first to see a request and the last to see its answer."""
 
-    def __init__(
-        self, *, authenticator: Authenticator, new_id: Callable[[], str], traffic: Traffic
-    ) -> None:
+    def __init__(self, *, authenticator: Authenticator, new_id: Callable[[], str], traffic: Traffic) -> None:
         self._authenticator, self._new_id, self._traffic = authenticator, new_id, traffic
 
     async def process_request(self, req: Request, resp: Response) -> None:
@@ -49,7 +47,7 @@ class Envelope:
         req: Request,
         resp: Response,
         resource: Any,  # noqa: ARG002 - the framework's signature
-        req_succeeded: bool,  # noqa: ARG002, FBT001 - the framework's signature
+        req_succeeded: bool,  # noqa: ARG002 - the framework's signature
     ) -> None:
         """End: headers in the original's order, gzip where it is taken and worth it, one log line."""
         seconds = time.perf_counter() - req.context.begun
@@ -57,8 +55,8 @@ class Envelope:
             resp.set_header(name, value)
         for name, value in resp.context.own:
             resp.set_header(name, value)
-        if resp.context.file is None and takes_gzip(req) and len(resp.data or b"") >= SMALLEST_COMPRESSED:
-            resp.data = gzip.compress(resp.data, 6, mtime=0)
+        if len(resp.data or b"") >= SMALLEST_COMPRESSED and takes_gzip(req):
+            resp.data = gzip.compress(resp.data or b"", 6, mtime=0)
             resp.set_header("Content-Encoding", "gzip")
         route = req.uri_template or "none"  # the template, never the path: an id is data
         self._traffic.saw(req.method, route, resp.status_code, seconds)

@@ -96,23 +96,17 @@ class Observed:
 
     async def _look(self) -> Look:
         redis_up, mongodb_up = await asyncio.gather(self.redis_up(), self.mongodb_up())
-        look = {"redis_up": redis_up, "mongodb_up": mongodb_up}
         found: dict[str, Any] = {}
-        # A store that is away is not asked five times over; each would wait for its whole time limit.
+        # A store that is away is not asked again and again: each question would wait for its whole time limit.
         if redis_up:
-            for name, ask in (
-                ("depths", depth.depths),
-                ("workers", presence.alive),
-                ("tallies", tallies.read),
-            ):
-                found[name] = await self._part(self._in_redis(lambda ask=ask: ask(self._client)))
+            found["depths"] = await self._part(self._in_redis(lambda: depth.depths(self._client)))
+            found["workers"] = await self._part(self._in_redis(lambda: presence.alive(self._client)))
+            found["tallies"] = await self._part(self._in_redis(lambda: tallies.read(self._client)))
         if mongodb_up:
             found["states"] = await self._part(self._counts.counts(limit=COUNT_LIMIT))
-            ages = {
-                stage.name: await self._part(self._age(stage)) for stage in STAGES.values()
-            }
+            ages = {stage.name: await self._part(self._age(stage)) for stage in STAGES.values()}
             found["oldest"] = {name: age[0] for name, age in ages.items() if age is not None}
-        return Look(**look, **found)
+        return Look(redis_up=redis_up, mongodb_up=mongodb_up, **found)
 
     async def _age(self, stage: Stage) -> tuple[float | None]:
         """Return the age in a tuple, so that «nothing is open» differs from «could not be had»."""

@@ -35,9 +35,7 @@ async def answer(
 ) -> None:
     """Write the problem of an exception into the answer; headers of every answer are added later."""
     told = _told(error)
-    status, headers, body = errors.problem(
-        told, request_id=req.context.request_id, instance=req.path
-    )
+    status, headers, body = errors.problem(told, request_id=req.context.request_id, instance=req.path)
     if isinstance(told, OperatorUnknownError):
         headers = [*(pair for pair in headers if pair[0] != "WWW-Authenticate"), *told.headers]
     if status >= 500 and not isinstance(told, errors.ProblemError):
@@ -48,24 +46,22 @@ async def answer(
 
 
 def _told(error: Exception) -> Exception:
-    """Return the exception that tells a caller what happened."""
+    """Return the exception that tells a caller what happened; one that nobody expected is returned itself."""
+    told = error
     match error:
-        case falcon.HTTPMethodNotAllowed():
-            return errors.MethodNotAllowedError(())
         case falcon.HTTPNotFound():
-            return errors.NotFoundError()
+            told = errors.NotFoundError()
         case falcon.HTTPError():
-            return errors.ProblemError(errors.code_of(error.status_code), "The request cannot be read.")
+            told = errors.ProblemError(errors.code_of(error.status_code), "The request cannot be read.")
         case BlobMissingError():
-            return errors.ProblemError("file_missing", "The bytes of this file are not in the blob store.")
+            told = errors.ProblemError("file_missing", "The bytes of this file are not in the blob store.")
         case BlobsUnavailableError() | ConnectionFailure():
-            return errors.UnavailableError(RETRY_AFTER)
+            told = errors.UnavailableError(RETRY_AFTER)
         case PyMongoError():
             # A full disk, a store that is being restored: not a lost connection, yet it heals like one.
             log.error("mongodb refused", **_where(error))
-            return errors.UnavailableError(RETRY_AFTER)
-        case _:
-            return error
+            told = errors.UnavailableError(RETRY_AFTER)
+    return told
 
 
 def _where(error: BaseException) -> dict[str, Any]:

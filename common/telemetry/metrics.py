@@ -1,7 +1,7 @@
 """Name every metric once: what workers tally in Redis and what a web process shows at `/metrics`.
 
-Two tables. TALLIES are counted by workers (`common/queue/tallies.py`), under the short name on the left;
-the rest is measured by the web process that is asked. Labels hold states, stages and codes, which are few,
+What workers tally (`common/queue/tallies.py`) has a short name there; the rest is measured by the web process
+that is asked. Labels hold states, stages and codes, which are few,
 and never an id.
 """
 
@@ -32,9 +32,7 @@ WORKERS = Metric("imports_workers_alive", "Processes that were heard of lately."
 REDIS_UP = Metric("imports_redis_up", "Whether Redis answers this web process.")
 MONGODB_UP = Metric("imports_mongodb_up", "Whether MongoDB answers this web process.")
 
-HTTP_REQUESTS = Metric(
-    "imports_http_requests", "Answers of this web process.", ("method", "route", "status")
-)
+HTTP_REQUESTS = Metric("imports_http_requests", "Answers of this web process.", ("method", "route", "status"))
 HTTP_SECONDS = Metric(
     "imports_http_request_duration_seconds", "Time from a request to its answer.", ("method", "route")
 )
@@ -45,15 +43,12 @@ STAGE_SECONDS = Metric(
     "imports_stage_duration_seconds", "Time that a stage took, by how it ended.", ("stage", "outcome")
 )
 
-DELIVERIES = "deliveries"
-FAILURES = "failures"
-SWEEPS = "sweeps"
-RINGS = "rings"
+DELIVERIES = Metric(
+    "imports_deliveries", "Claims that a worker ended, by stage and how they ended.", ("stage", "outcome")
+)
 
+SWEPT = "swept"
 TALLIES: dict[str, Metric] = {
-    DELIVERIES: Metric("imports_deliveries", "Claims of imports by workers.", ("stage",)),
-    FAILURES: Metric("imports_failures", "Imports that failed.", ("code",)),
-    SWEEPS: Metric("imports_sweeps", "Looks of the sweepers.", ()),
-    RINGS: Metric("imports_rings", "Bells rung again by the sweepers.", ("queue",)),
+    SWEPT: Metric("imports_swept", "What the sweepers did, by reason.", ("reason",)),
 }
 """Counters by the short name under which they are tallied; labels that are not listed are summed up."""

@@ -65,7 +65,7 @@ class _Seen(Collector):
                 alive[one.process] += 1
             yield _gauge(metrics.WORKERS, [((name,), float(n)) for name, n in alive.items()])
         if look.tallies is not None:
-            yield _stages(look.tallies)
+            yield from _stages(look.tallies)
             yield from _counters(look.tallies)
 
 
@@ -76,8 +76,11 @@ def _gauge(metric: metrics.Metric, values: Iterable[tuple[tuple[str, ...], float
     return family
 
 
-def _stages(tallies: Tallies) -> Family:
-    """Make the histogram: workers tally each duration in one bucket, Prometheus wants them summed upwards."""
+def _stages(tallies: Tallies) -> Iterator[Family]:
+    """Make the histogram: workers tally each duration in one bucket, Prometheus wants them summed upwards.
+
+    A duration is tallied when a claim ends, so their number is that of the deliveries.
+    """
     counts: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     sums: dict[tuple[str, str], float] = defaultdict(float)
     for name, labels, value in tallies:
@@ -89,13 +92,19 @@ def _stages(tallies: Tallies) -> Family:
     family = HistogramMetricFamily(
         metrics.STAGE_SECONDS.name, metrics.STAGE_SECONDS.sentence, labels=metrics.STAGE_SECONDS.labels
     )
+    deliveries = CounterMetricFamily(
+        metrics.DELIVERIES.name, metrics.DELIVERIES.sentence, labels=metrics.DELIVERIES.labels
+    )
     for key, found in sorted(counts.items()):
-        total, buckets = 0.0, []
+        total = 0.0
+        buckets: list[tuple[str, float]] = []
         for bound in (*(f"{bound:g}" for bound in BUCKETS), "+Inf"):
             total += found.get(bound, 0.0)
             buckets.append((bound, total))
         family.add_metric(key, buckets, sums[key])
-    return family
+        deliveries.add_metric(key, total)
+    yield family
+    yield deliveries
 
 
 def _counters(tallies: Tallies) -> Iterator[Family]:
