@@ -40,6 +40,7 @@ CODES: dict[str, Kind] = {
     "unauthenticated": Kind(401, "Unauthorized", "Access denied"),
     "forbidden": Kind(403, "Forbidden", "Not allowed"),
     "not_found": Kind(404, "Not Found", "Nothing is here"),
+    "file_missing": Kind(404, "Not Found", "The file is not in the store"),
     "method_not_allowed": Kind(405, "Method Not Allowed", "This method is not served here"),
     "not_acceptable": Kind(406, "Not Acceptable", "Only JSON is served here"),
     "request_timeout": Kind(408, "Request Timeout", "The request did not arrive in time"),

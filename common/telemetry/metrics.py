@@ -1,0 +1,54 @@
+"""Name every metric once: what workers tally in Redis and what a web process shows at `/metrics`.
+
+What workers tally (`common/queue/tallies.py`) has a short name there; the rest is measured by the web process
+that is asked. Labels hold states, stages and codes, which are few,
+and never an id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric as Prometheus knows it."""
+
+    name: str
+    sentence: str
+    labels: tuple[str, ...] = ()
+
+
+QUEUE_DEPTH = Metric(
+    "imports_queue_depth", "Imports in a queue: waiting, in_flight, delayed or dead.", ("queue", "state")
+)
+QUEUE_OLDEST = Metric(
+    "imports_queue_oldest_age_seconds",
+    "Time since the oldest open import in or before this stage was accepted; 0 without any.",
+    ("queue",),
+)
+BY_STATE = Metric("imports_by_state", "Imports in a state, counted up to a limit.", ("state",))
+WORKERS = Metric("imports_workers_alive", "Processes that were heard of lately.", ("process",))
+REDIS_UP = Metric("imports_redis_up", "Whether Redis answers this web process.")
+MONGODB_UP = Metric("imports_mongodb_up", "Whether MongoDB answers this web process.")
+
+HTTP_REQUESTS = Metric("imports_http_requests", "Answers of this web process.", ("method", "route", "status"))
+HTTP_SECONDS = Metric(
+    "imports_http_request_duration_seconds", "Time from a request to its answer.", ("method", "route")
+)
+
+STAGE_BUCKET = "stage_bucket"  # the two halves of STAGE_SECONDS, as workers tally them
+STAGE_SUM = "stage_sum"
+STAGE_SECONDS = Metric(
+    "imports_stage_duration_seconds", "Time that a stage took, by how it ended.", ("stage", "outcome")
+)
+
+DELIVERIES = Metric(
+    "imports_deliveries", "Claims that a worker ended, by stage and how they ended.", ("stage", "outcome")
+)
+
+SWEPT = "swept"
+TALLIES: dict[str, Metric] = {
+    SWEPT: Metric("imports_swept", "What the sweepers did, by reason.", ("reason",)),
+}
+"""Counters by the short name under which they are tallied; labels that are not listed are summed up."""

@@ -1,0 +1,75 @@
+"""Accept an import: judge what it asks for, write it down, then ring for it. In this order, because
+
+1. judged first, so that what can never be fetched is recorded as failed at once and costs no job;
+2. written before it is rung for, so that no worker can be sent to an import that does not exist, and so that
+   a 2xx answer rests on the document (majority, journaled) alone;
+3. rung for last and without waiting. A crash between 2 and 3, a Redis that is away or a full bell queue lose
+   nothing: the document says when it is due, and the sweeper asks for whatever is due.
+
+A crash before 2 has accepted nothing, and the caller has no answer. One after 2 whose answer is lost leaves an
+import that the caller may ask for again: that makes a second one, which harms nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from common import sources
+from common.documents.database import Document
+from common.documents.imports import FETCH
+from common.documents.new_imports import accepted, refused
+from ingest import params as parameters
+from ingest.auth import Identity
+
+DUE_IN = 5.0  # seconds: ample for the bell, short for whoever waits where it did not ring
+
+
+class Ledger(Protocol):
+    """Where imports are written down; `insert` returns when the document is durable."""
+
+    async def insert(self, document: Document) -> None: ...
+
+
+async def accept(  # noqa: PLR0913 - all of it by keyword
+    params: Mapping[str, Any],
+    identity: Identity,
+    *,
+    imports: Ledger,
+    ring: Callable[[str, Document], None],
+    clock: Callable[[], datetime],
+    new_id: Callable[[], str],
+    request_id: str,
+) -> Document:
+    """Return the import as it was recorded: `queued`, or `failed` where it can never be carried out.
+
+    `params` is the echo, complete. Raises what the store raises (nothing was accepted then, as far as anybody
+    knows) and PayloadTooLargeError where the echo would not fit into a document.
+    """
+    sent = dict(params)
+    judged = sources.judge(
+        import_type=parameters.text(sent, "import_type"), attachment_id=parameters.text(sent, "attachment_id")
+    )
+    document = accepted(
+        new_id(),
+        organization_id=identity.organization_id,
+        user_id=identity.user_id,
+        params=parameters.frozen(sent),
+        import_type=parameters.text(sent, "import_type"),
+        album_id=parameters.text(sent, "album_id"),
+        filename=parameters.text(sent, "filename"),
+        metadatas=parameters.frozen(sent["metadatas"]) if "metadatas" in sent else None,
+        source_type=judged.source_type,
+        record_id=judged.record_id,
+        request_id=request_id,
+        now=clock(),
+        due_in=DUE_IN,
+    )
+    if judged.code is not None:
+        document = refused(document, code=judged.code, detail=judged.detail or "")
+        await imports.insert(document)
+        return document
+    await imports.insert(document)
+    ring(FETCH.name, document)
+    return document

@@ -1,0 +1,95 @@
+"""Decide who may come in, before anything is read: the method, the caller's token, the operator's password.
+
+Each resource says in `access` whom it serves: `public`, `token` (a user) or `operator`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import ipaddress
+from typing import Any
+
+from falcon.asgi import Request, Response
+
+from ingest.auth import Authenticator
+from ingest.bodies import first_header
+from ingest.errors import MethodNotAllowedError, ProblemError
+
+OPERATOR = "operator"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"})
+
+
+class OperatorUnknownError(ProblemError):
+    """401: the operator's password is needed, by basic authentication."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "unauthenticated",
+            "Log in as `operator` with the password of OPERATOR_PASSWORD.",
+            headers=(("WWW-Authenticate", 'Basic realm="Import API", charset="UTF-8"'),),
+        )
+
+
+class Access:
+    """Falcon middleware, after routing and before the responder.
+
+    `operator_password` None lets the operator's pages answer callers on this machine only, judged by the
+    socket's peer. A reverse proxy on this machine is such a peer: set a password behind one. Those that say
+    so in a header (`X-Forwarded-For`, `Via`, …) are refused.
+    """
+
+    def __init__(self, *, authenticator: Authenticator, operator_password: str | None) -> None:
+        self._authenticator, self._password = authenticator, operator_password
+
+    async def process_resource(
+        self,
+        req: Request,
+        resp: Response,  # noqa: ARG002 - the framework's signature
+        resource: Any,
+        params: dict[str, Any],  # noqa: ARG002 - the framework's signature
+    ) -> None:
+        """Raise MethodNotAllowedError, UnauthenticatedError, OperatorUnknownError or ProblemError (403)."""
+        allowed = [method for method in _METHODS if hasattr(resource, f"on_{method.lower()}")]
+        if req.method not in allowed:
+            raise MethodNotAllowedError(allowed)
+        if resource.access == "token":
+            async with req.context.budget.spend():
+                authorization = first_header(req, b"authorization")
+                req.context.identity = await self._authenticator.user(authorization)
+        elif resource.access == "operator":
+            self._judge_operator(req)
+
+    def _judge_operator(self, req: Request) -> None:
+        if self._password is None:
+            if not _on_this_machine(req):
+                raise ProblemError(
+                    "forbidden", "Only this machine is served here: set OPERATOR_PASSWORD to serve others."
+                )
+        elif not hmac.compare_digest(_credentials(req), f"{OPERATOR}:{self._password}".encode()):
+            raise OperatorUnknownError
+
+
+def _credentials(req: Request) -> bytes:
+    """Return `user:password` of basic authentication; empty where there is none that can be read."""
+    scheme, _, encoded = (first_header(req, b"authorization") or "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _on_this_machine(req: Request) -> bool:
+    peer = req.scope.get("client")
+    if not peer or any(name in _FORWARDED for name, _ in req.scope["headers"]):
+        return False
+    try:
+        address = ipaddress.ip_address(peer[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

@@ -1,0 +1,117 @@
+"""Put the door together: the routes in one table, around them what every request passes, in this order:
+
+    server.py ─ edge.py ─ envelope.py ─ access.py ─ resources/*  ─ envelope.py (headers, gzip, one log line)
+                                             └──── problems.py (every exception) ────┘
+
+This opens nothing and reads nothing; all of it is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+import falcon
+import falcon.asgi
+import redis
+
+from common.blobs.reading import BlobReader
+from common.documents.database import Document
+from ingest import problems
+from ingest.access import Access
+from ingest.auth import Authenticator
+from ingest.edge import Edge
+from ingest.envelope import Envelope
+from ingest.observed import Ages, Counts, Observed
+from ingest.resources.dashboard import DashboardResource, DashboardThumbnailResource, Latest
+from ingest.resources.documentation import DocsResource, OpenApiResource, StyleResource
+from ingest.resources.health import LiveResource, ReadyResource
+from ingest.resources.images import ImageResource, ImagesStore, OriginalResource, ThumbnailResource
+from ingest.resources.imports import ImportResource, ImportsResource, ImportsStore
+from ingest.resources.metrics import MetricsResource
+from ingest.traffic import Traffic
+
+
+class Overview(Latest, Counts, Protocol):
+    """Both looks at many imports: the latest, and how many are in each state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """What the door reads and writes. `redis` is only looked at; `ring` never waits and never fails."""
+
+    imports: ImportsStore
+    images: ImagesStore
+    overview: Overview
+    ages: Ages
+    blobs: BlobReader
+    redis: redis.Redis
+    ping_mongodb: Callable[[], Awaitable[Any]]
+    ring: Callable[[str, Document], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may take: bytes of body, and seconds to send it."""
+
+    body_bytes: int
+    body_seconds: float
+
+
+def create_app(  # noqa: PLR0913 - all of it by keyword
+    *,
+    stores: Stores,
+    authenticator: Authenticator,
+    clock: Callable[[], datetime],
+    new_id: Callable[[], str],
+    zone: ZoneInfo,
+    limits: Limits,
+    operator_password: str | None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Edge:
+    """Return the ASGI application. `clock` is the stores' time; `stopping` turns readiness off."""
+    traffic = Traffic()
+    observed = Observed(
+        client=stores.redis,
+        ping_mongodb=stores.ping_mongodb,
+        counts=stores.overview,
+        ages=stores.ages,
+        clock=clock,
+    )
+    middleware: list[Any] = [
+        Envelope(authenticator=authenticator, new_id=new_id, traffic=traffic),
+        Access(authenticator=authenticator, operator_password=operator_password),
+    ]
+    app: Any = falcon.asgi.App(middleware=middleware)
+    problems.install(app)
+    images, blobs = stores.images, stores.blobs
+    asking = ImportsResource(
+        imports=stores.imports,
+        ring=stores.ring,
+        clock=clock,
+        new_id=new_id,
+        zone=zone,
+        max_body_bytes=limits.body_bytes,
+        body_seconds=limits.body_seconds,
+    )
+    routes: tuple[tuple[str, object], ...] = (
+        ("/api/v1/imports", asking),
+        ("/api/v1/imports/{import_id}", ImportResource(imports=stores.imports, zone=zone)),
+        ("/api/v1/images/{image_id}", ImageResource(images=images, zone=zone)),
+        ("/api/v1/images/{image_id}/original", OriginalResource(images=images, blobs=blobs)),
+        ("/api/v1/images/{image_id}/thumbnails/{name}", ThumbnailResource(images=images, blobs=blobs)),
+        ("/livez", LiveResource()),
+        ("/readyz", ReadyResource(observed=observed, stopping=stopping)),
+        ("/metrics", MetricsResource(observed=observed, traffic=traffic)),
+        ("/dashboard", DashboardResource(observed=observed, overview=stores.overview, clock=clock)),
+        ("/dashboard/images/{image_id}/{name}", DashboardThumbnailResource(images=images, blobs=blobs)),
+        ("/openapi.json", OpenApiResource()),
+        ("/docs", DocsResource()),
+        ("/style.css", StyleResource()),
+    )
+    for path, resource in routes:
+        app.add_route(path, resource)
+    return Edge(app)

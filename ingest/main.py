@@ -1,0 +1,233 @@
+"""Start the web process: read the settings once, open the stores, listen, and stop in good order.
+
+Nothing here waits for a store: the process starts, and says that it is not ready, while MongoDB is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+
+import structlog
+import uvicorn
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from common.blobs.reading import BlobReader, open_reader
+from common.documents.clock import MEASURE_SECONDS, StoreClock
+from common.documents.database import Document, connect_door, door_database
+from common.documents.images import ImagesAtDoor
+from common.documents.imports import ImportsAtDoor
+from common.documents.oldest import OldestAtDoor
+from common.documents.overview import OverviewAtDoor
+from common.documents.users import UsersAtDoor
+from common.queue import presence
+from common.queue.broker import door_client, producer
+from common.queue.doorbells import Doorbells
+from common.settings import Settings, SettingsError
+from common.telemetry.log import configure
+from ingest.app import Limits, Stores, create_app
+from ingest.auth import Authenticator
+from ingest.edge import Edge
+from ingest.ringer import Ringer
+from ingest.server import Bounds, protocol
+
+STOP_SECONDS = 8.0  # for requests in hand; whoever stops us counts to ten
+BEAT_SECONDS = 5.0
+MOST_CONNECTIONS = 4_000
+
+log = structlog.get_logger(__name__)
+
+
+class DoorServer(uvicorn.Server):
+    """uvicorn's server, whose readiness ends with the signal and not with the last request."""
+
+    stopping = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        self.stopping = True
+        super().handle_exit(sig, frame)
+
+
+def main(environ: Mapping[str, str] = os.environ) -> int:
+    """Serve until told to stop. Returns the exit code: 0, or 2 where it could not start."""
+    try:
+        settings = Settings.load(environ)
+    except SettingsError as mistakes:
+        print(mistakes, file=sys.stderr)  # noqa: T201 - there are no log settings yet
+        return 2
+    configure(level=settings.log_level, format=settings.log_format, process="web")
+    try:
+        listener = listen(settings.host, settings.port)
+    except OSError as error:
+        print(  # noqa: T201 - for the person who started it
+            f"Cannot listen on {settings.host}:{settings.port} ({error.strerror or error}). "
+            "Set HOST and PORT to a free address of this machine.",
+            file=sys.stderr,
+        )
+        return 2
+    with _signals_as_seen(), listener:
+        return asyncio.run(_serve(settings, listener))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises OSError where the address is taken or not ours."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address[:2], family=family, backlog=2_048)
+
+
+def create(  # noqa: PLR0913 - all of it by keyword
+    settings: Settings,
+    *,
+    mongodb: AsyncMongoClient[Document],
+    redis: Redis,
+    blobs: BlobReader,
+    ringer: Ringer,
+    clock: StoreClock,
+    stopping: Callable[[], bool],
+) -> Edge:
+    """Return the application on opened stores."""
+    db = door_database(mongodb)
+    users = UsersAtDoor(db)
+    return create_app(
+        stores=Stores(
+            imports=ImportsAtDoor(db),
+            images=ImagesAtDoor(db),
+            overview=OverviewAtDoor(db),
+            ages=OldestAtDoor(db),
+            blobs=blobs,
+            redis=redis,
+            ping_mongodb=lambda: mongodb.admin.command("ping"),
+            ring=ringer.ring,
+        ),
+        authenticator=Authenticator(
+            find_user=users.find,
+            secrets=settings.token_secrets,
+            clock=time.time,
+            require_expiry=settings.token_require_expiry,
+        ),
+        clock=clock,
+        new_id=lambda: str(uuid.uuid4()),
+        zone=settings.time_zone,
+        limits=Limits(body_bytes=settings.max_body_bytes, body_seconds=settings.body_seconds),
+        operator_password=settings.operator_password,
+        stopping=stopping,
+    )
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> int:
+    mongodb, redis = connect_door(settings.mongodb_url), door_client(settings.redis_url)
+    blobs = open_reader(settings.blobs_url, mongodb_url=settings.mongodb_url)
+    bells = Doorbells(redis, producer(redis), per_organization=settings.doorbells_per_organization)
+    ringer, clock = Ringer(bells), StoreClock()
+    server: DoorServer
+
+    app = create(
+        settings,
+        mongodb=mongodb,
+        redis=redis,
+        blobs=blobs,
+        ringer=ringer,
+        clock=clock,
+        stopping=lambda: server.stopping,
+    )
+    server = DoorServer(_config(app, settings))
+    ringer.start()
+    beside = [asyncio.create_task(_measure(mongodb, clock)), asyncio.create_task(_beat(redis))]
+    log.info("listening", host=settings.host, port=listener.getsockname()[1])
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await asyncio.to_thread(ringer.stop)
+        with contextlib.suppress(RedisError):
+            await asyncio.to_thread(presence.leave, redis, presence.name_of("web"))
+        await blobs.close()
+        await mongodb.close()
+        redis.close()
+        log.info("stopped")
+    return 0
+
+
+def _config(app: Edge, settings: Settings) -> uvicorn.Config:
+    bounds = Bounds(
+        header_seconds=settings.header_seconds,
+        drain_seconds=settings.body_seconds,
+        connections=_connections(),
+    )
+    return uvicorn.Config(
+        app,
+        http=protocol(bounds),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",  # it warns of each odd request; what we answer, we tell ourselves
+        access_log=False,
+        proxy_headers=False,  # whoever connects is the peer, whatever a header says
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=int(STOP_SECONDS),
+    )
+
+
+def _connections() -> int:
+    """Return how many connections to hold: what the open files allow, less those for stores and pictures."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + 256
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    return max(64, min(MOST_CONNECTIONS, soft - 256))
+
+
+async def _measure(mongodb: AsyncMongoClient[Document], clock: StoreClock) -> None:
+    """Keep the clock on the store's time; where MongoDB is away it goes on from what it knew."""
+    while True:
+        try:
+            sent = time.monotonic()
+            clock.learn(await mongodb.admin.command("hello"), sent=sent)
+            await asyncio.sleep(MEASURE_SECONDS)
+        except PyMongoError:
+            await asyncio.sleep(1.0)
+
+
+async def _beat(redis: Redis) -> None:
+    """Be heard of; nobody is missed by us while Redis is away."""
+    name = presence.name_of("web")
+    while True:
+        with contextlib.suppress(RedisError):
+            await asyncio.to_thread(presence.beat, redis, name)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+@contextlib.contextmanager
+def _signals_as_seen() -> Iterator[None]:
+    """Let the process end with 0: uvicorn raises the signal it stopped for once more when it is done."""
+    before = {
+        one: signal.signal(one, lambda _signal, _frame: None) for one in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,333 @@
+"""Describe the HTTP interface as OpenAPI 3.1: exactly the routes that exist, for clients and for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.documents.imports import STATUSES
+from ingest.errors import CODES
+
+Schema = dict[str, Any]
+
+_UUID: Schema = {"type": "string", "format": "uuid"}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_SIZE: Schema = {"type": "integer", "minimum": 1}
+_DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+
+
+def _object(properties: Schema, **more: Any) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties), **more}
+
+
+PARAMETERS: Schema = {
+    "type": "object",
+    "description": "All are optional; parameters of other names are echoed as well.",
+    "properties": {
+        "album_id": {"type": "string", "description": "Album of the image: any text."},
+        "filename": {"type": "string", "description": "Name of the image file."},
+        "import_type": {
+            "type": "string",
+            "description": "Kind of source; `salesforce` where it is left out.",
+        },
+        "metadatas": {
+            "type": "object",
+            "additionalProperties": True,
+            "description": "Whatever is to be kept with the image, as `metadatas[name]=value` in a form.",
+        },
+        "attachment_id": {
+            "type": "string",
+            "description": "Salesforce id of the attachment, 15 or 18 characters. Without a possible one the "
+            "import is recorded as failed, with a code that says why.",
+        },
+    },
+    "additionalProperties": True,
+}
+
+_IMPORT: Schema = {
+    "id": _UUID,
+    "organization_id": _UUID,
+    "image_id": {"type": ["string", "null"], "format": "uuid", "description": "null until the image exists."},
+    "import_type": _TEXT_OR_NULL,
+    "album_id": _TEXT_OR_NULL,
+    "params": {"type": "object", "additionalProperties": True, "description": "What was sent, as an echo."},
+    "created_at": _TIME,
+    "updated_at": _TIME,
+}
+_ERROR: Schema = {
+    "type": ["object", "null"],
+    "description": "Why the import failed.",
+    "properties": {
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+        "retryable": {"type": "boolean"},
+    },
+}
+_IMPORT_STATE: Schema = {
+    **_IMPORT,
+    "status": {"type": "string", "enum": list(STATUSES)},
+    "error": _ERROR,
+    "attempts": _COUNT,
+    "waiting_for": _TEXT_OR_NULL,
+    "next_attempt_at": {"type": ["string", "null"], "format": "date-time"},
+    "stages": {"type": "object", "additionalProperties": {"type": "object"}},
+    "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+}
+_THUMBNAIL = _object(
+    {
+        "name": {"type": "string", "enum": ["large", "medium", "small"]},
+        "url": {"type": "string"},
+        "width": _SIZE,
+        "height": _SIZE,
+        "content_type": {"type": "string"},
+        "bytes": _COUNT,
+        "sha256": _DIGEST,
+    }
+)
+_IMAGE: Schema = {
+    "id": _UUID,
+    "organization_id": _UUID,
+    "import_id": _UUID,
+    "album_id": _TEXT_OR_NULL,
+    "filename": _TEXT_OR_NULL,
+    "content_type": _TEXT_OR_NULL,
+    "width": _SIZE,
+    "height": _SIZE,
+    "bytes": _COUNT,
+    "sha256": _DIGEST,
+    "metadatas": {"description": "As they were sent."},
+    "original": _object({"url": {"type": "string"}}),
+    "thumbnails": {"type": "array", "items": _THUMBNAIL},
+    "created_at": _TIME,
+}
+_PROBLEM = _object(
+    {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "error": {"type": "string"},
+        "code": {"type": "string", "enum": sorted(CODES)},
+        "request_id": {"type": "string"},
+    }
+)
+
+_PROBLEMS = {
+    "400": "The request cannot be read.",
+    "401": "No valid token (or operator's password) was sent.",
+    "403": "Only this machine is served while OPERATOR_PASSWORD is not set.",
+    "404": "It is not there, or it is not the caller's: nobody can tell which.",
+    "408": "The body did not arrive in time.",
+    "411": "The body came with Transfer-Encoding and without Content-Length.",
+    "413": "The body is too large.",
+    "415": "The body is of a kind, or in an encoding, that is not read.",
+    "503": "A store is away; nothing was changed. Retry-After says when to come back.",
+}
+
+
+def _ref(kind: str, name: str) -> Schema:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _responses(success: Schema, *problems: str) -> Schema:
+    return {"200": success, **{status: _ref("responses", f"Problem{status}") for status in problems}}
+
+
+def _json(description: str, schema: str, **more: Any) -> Schema:
+    content = {"application/json": {"schema": _ref("schemas", schema)}}
+    return {"description": description, "content": content, **more}
+
+
+def _get(  # noqa: PLR0913 - all of it by keyword
+    *,
+    summary: str,
+    description: str,
+    success: Schema,
+    problems: tuple[str, ...],
+    parameters: tuple[str, ...] = (),
+    security: str | None = None,
+    more: Schema | None = None,
+) -> Schema:
+    said: Schema = {"summary": summary, "description": description}
+    if parameters:
+        said["parameters"] = [_ref_free(name) for name in parameters]
+    said["responses"] = {**_responses(success, *problems), **(more or {})}
+    said["security"] = [] if security is None else [{security: []}]
+    return {"get": said, "head": said}
+
+
+def _ref_free(name: str) -> Schema:
+    schema, description = _PATH_PARAMETERS[name]
+    return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
+
+
+_PATH_PARAMETERS: dict[str, tuple[Schema, str]] = {
+    "import_id": (_UUID, "Id of the import, as POST answered it."),
+    "image_id": (_UUID, "Id of the image: `image_id` of its import."),
+    "name": ({"type": "string", "enum": ["large", "medium", "small"]}, "Name of the thumbnail."),
+}
+_BYTES: Schema = {
+    "description": "The bytes. ETag is their digest; If-None-Match with it answers 304.",
+    "content": {"image/*": {}, "application/octet-stream": {}},
+}
+_UNCHANGED: Schema = {"304": {"description": "The caller has these bytes already."}}
+_PAGE: Schema = {"description": "A page.", "content": {"text/html": {}}}
+_TOKEN_PROBLEMS = ("401", "404", "411", "503")
+_BODY: Schema = {
+    "content": {
+        kind: {"schema": _ref("schemas", "Parameters")}
+        for kind in ("application/x-www-form-urlencoded", "application/json", "multipart/form-data")
+    }
+}
+
+_PATHS: Schema = {
+    "/api/v1/imports": {
+        "post": {
+            "summary": "Ask for an import",
+            "description": "Answers 200 when the import is durably recorded. A second request makes a second "
+            "import. Query parameters win over those of the body.",
+            "requestBody": _BODY,
+            "responses": _responses(
+                _json(
+                    "The import is recorded. `X-token` is the caller's token, renewed.",
+                    "Import",
+                    headers={
+                        "Location": {"schema": {"type": "string"}, "description": "Where GET shows it."},
+                        "X-token": {"schema": {"type": "string"}, "description": "The token, renewed."},
+                    },
+                ),
+                *("400", "401", "408", "411", "413", "415", "503"),
+            ),
+            "security": [{"token": []}],
+        }
+    },
+    "/api/v1/imports/{import_id}": _get(
+        summary="See how far an import is",
+        description="The import as POST answered it, then its state. `image_id` is set when the image exists.",
+        success=_json("The import.", "ImportState"),
+        problems=_TOKEN_PROBLEMS,
+        parameters=("import_id",),
+        security="token",
+    ),
+    "/api/v1/images/{image_id}": _get(
+        summary="See what an import brought",
+        description="Sizes are as a person sees the picture. The `url`s are fetched with the same token.",
+        success=_json("The image entry.", "Image"),
+        problems=_TOKEN_PROBLEMS,
+        parameters=("image_id",),
+        security="token",
+    ),
+    "/api/v1/images/{image_id}/original": _get(
+        summary="Fetch the original",
+        description="The very bytes that came from the source, as a download.",
+        success=_BYTES,
+        problems=_TOKEN_PROBLEMS,
+        parameters=("image_id",),
+        security="token",
+        more=_UNCHANGED,
+    ),
+    "/api/v1/images/{image_id}/thumbnails/{name}": _get(
+        summary="Fetch a thumbnail",
+        description="Re-encoded, without any metadata.",
+        success=_BYTES,
+        problems=_TOKEN_PROBLEMS,
+        parameters=("image_id", "name"),
+        security="token",
+        more=_UNCHANGED,
+    ),
+    "/livez": _get(
+        summary="Tell whether the process lives",
+        description="Asks no store.",
+        success={"description": "It lives.", "content": {"application/json": {}}},
+        problems=("411",),
+    ),
+    "/readyz": _get(
+        summary="Tell whether requests can be served",
+        description="503 while MongoDB cannot be reached; Redis being away is told in a 200.",
+        success={"description": "They can.", "content": {"application/json": {}}},
+        problems=("411",),
+        more={"503": {"description": "Not now.", "content": {"application/json": {}}}},
+    ),
+    "/metrics": _get(
+        summary="Metrics in the text format of Prometheus",
+        description="For the operator. Answers 200 while stores are away.",
+        success={"description": "The metrics.", "content": {"text/plain": {}}},
+        problems=("401", "403", "411"),
+        security="operator",
+    ),
+    "/dashboard": _get(
+        summary="A page that shows what happens",
+        description="For the operator. Refreshes itself.",
+        success=_PAGE,
+        problems=("401", "403", "411"),
+        security="operator",
+    ),
+    "/dashboard/images/{image_id}/{name}": _get(
+        summary="A thumbnail on the operator's page",
+        description="For the operator, of whichever organization.",
+        success=_BYTES,
+        problems=("401", "403", "404", "411", "503"),
+        parameters=("image_id", "name"),
+        security="operator",
+        more=_UNCHANGED,
+    ),
+    "/openapi.json": _get(
+        summary="This description",
+        description="OpenAPI 3.1.",
+        success={"description": "The description.", "content": {"application/json": {}}},
+        problems=("411",),
+    ),
+    "/docs": _get(
+        summary="This description for people",
+        description="A page without script.",
+        success=_PAGE,
+        problems=("411",),
+    ),
+    "/style.css": _get(
+        summary="The style of the pages",
+        description="One sheet for all of them.",
+        success={"description": "The sheet.", "content": {"text/css": {}}},
+        problems=("411",),
+    ),
+}
+
+DOCUMENT: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "Import API",
+        "version": "1",
+        "description": "Brings picture attachments from Salesforce into an image library.",
+    },
+    "paths": _PATHS,
+    "components": {
+        "securitySchemes": {
+            "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": '`Authorization: Token token="…"` or `Authorization: Bearer …`.',
+            },
+            "operator": {
+                "type": "http",
+                "scheme": "basic",
+                "description": "User `operator` with OPERATOR_PASSWORD; without that setting, this machine only.",
+            },
+        },
+        "schemas": {
+            "Parameters": PARAMETERS,
+            "Import": _object(_IMPORT, additionalProperties=False),
+            "ImportState": _object(_IMPORT_STATE),
+            "Image": _object(_IMAGE),
+            "Problem": _PROBLEM,
+        },
+        "responses": {
+            f"Problem{status}": {
+                "description": description,
+                "content": {"application/problem+json": {"schema": _ref("schemas", "Problem")}},
+            }
+            for status, description in _PROBLEMS.items()
+        },
+    },
+}

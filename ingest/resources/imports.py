@@ -1,0 +1,109 @@
+"""Serve imports: ask for one, and see how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from falcon.asgi import Request, Response
+
+from common.documents.database import Document
+from ingest import params, present
+from ingest.accept import accept
+from ingest.bodies import first_header, read_body
+from ingest.edge import FORMAT
+from ingest.errors import NotFoundError
+
+PATH = "/api/v1/imports"
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_IN_A_THREAD = 16 * 1024  # bytes of parameters beyond which reading them would hold up other requests
+
+
+class ImportsStore(Protocol):
+    """The door's queries on imports. Raises ConnectionFailure where MongoDB is away."""
+
+    async def insert(self, document: Document) -> None: ...
+
+    async def find(self, import_id: str) -> Document | None: ...
+
+
+def checked_id(text: str) -> str:
+    """Return an id as it is kept. Raises NotFoundError for what cannot be one, without asking the store."""
+    if not _UUID.fullmatch(text.lower()):
+        raise NotFoundError
+    return text.lower()
+
+
+class ImportsResource:
+    """POST /api/v1/imports."""
+
+    access = "token"
+
+    def __init__(  # noqa: PLR0913 - all of it by keyword
+        self,
+        *,
+        imports: ImportsStore,
+        ring: Callable[[str, Document], None],
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        zone: ZoneInfo,
+        max_body_bytes: int,
+        body_seconds: float,
+    ) -> None:
+        self._imports, self._ring = imports, ring
+        self._clock, self._new_id, self._zone = clock, new_id, zone
+        self._max_body_bytes, self._body_seconds = max_body_bytes, body_seconds
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        """Accept an import. The answer says only that it is written down; what becomes of it, GET tells."""
+        body = await read_body(req, max_bytes=self._max_body_bytes, seconds=self._body_seconds)
+        sent = {
+            "body": body,
+            "content_type": first_header(req, b"content-type"),
+            "query": req.scope["query_string"],
+            "format": req.scope[FORMAT],
+        }
+        if len(body) + len(sent["query"]) > _IN_A_THREAD:
+            merged = await asyncio.to_thread(params.merged, **sent)
+        else:
+            merged = params.merged(**sent)
+        async with req.context.budget.spend():
+            document = await accept(
+                merged,
+                req.context.identity,
+                imports=self._imports,
+                ring=self._ring,
+                clock=self._clock,
+                new_id=self._new_id,
+                request_id=req.context.request_id,
+            )
+        resp.data = present.document(document, zone=self._zone)
+        resp.context.own.append(("Location", f"{PATH}/{document['_id']}"))
+
+
+class ImportResource:
+    """GET /api/v1/imports/{id}."""
+
+    access = "token"
+
+    def __init__(self, *, imports: ImportsStore, zone: ZoneInfo) -> None:
+        self._imports, self._zone = imports, zone
+
+    async def on_get(self, req: Request, resp: Response, import_id: str) -> None:
+        """Show an import of the caller's organization; another's is not there."""
+        async with req.context.budget.spend():
+            document = await self._imports.find(checked_id(import_id))
+        if document is None or document["organization_id"] != req.context.identity.organization_id:
+            raise NotFoundError
+        image_id = document["image_id"]
+        links = {
+            "self": f"{PATH}/{document['_id']}",
+            "image": None if image_id is None else f"/api/v1/images/{image_id}",
+        }
+        resp.data = present.with_state(document, zone=self._zone, links=links)
+
+    on_head = on_get

@@ -1,0 +1,209 @@
+"""Bound what uvicorn leaves unbounded: the time and size of headers, unread bodies, stalled readers, connections.
+
+The app bounds the body itself (it answers 408 in full). Here it is only drained: a caller that was answered
+before its body was read may finish sending, for some time and some bytes, so that it reads the answer and not
+a reset. A stranger's connection thus ends within known limits whatever it sends, or does not send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+MAX_HEADER_BYTES = 32 * 1024
+MAX_URL_BYTES = 16 * 1024
+DRAIN_BYTES = 4 * 2**20
+STALL_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Seconds for headers, for draining a body that nobody wants, for a reader that takes nothing, for the rest
+    of a request while the process stops; and how many connections there may be, beyond which a newcomer is
+    answered 503."""
+
+    header_seconds: float
+    drain_seconds: float
+    stall_seconds: float = STALL_SECONDS
+    shutdown_seconds: float = 5.0
+    connections: int = 1_000
+
+
+class RefusedError(Exception):
+    """The bytes of a request are refused before there is a request."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status, self.message = status, message
+        super().__init__(message)
+
+
+def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
+    """Return the protocol class for uvicorn's `http` setting, which makes one per connection."""
+    return cast(type[asyncio.Protocol], type("BoundedDoorProtocol", (BoundedProtocol,), {"bounds": bounds}))
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol within bounds. One request after another; a connection is never left to wait for ever."""
+
+    bounds: Bounds
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._refusal: RefusedError | None = None
+        self._between = True  # no request has begun, or the last one was received whole
+        self._in_headers = True
+        self._head = 0  # bytes of this request's headers so far
+        self._drained = 0
+
+    # -- the connection ---------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin: a connection that says nothing has as long as one whose headers drip."""
+        super().connection_made(transport)
+        if len(self.connections) > self.bounds.connections:
+            self._refuse(RefusedError(503, "Too many connections; try again in a moment."))
+            return
+        self._after("header", self.bounds.header_seconds, self._headers_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End: no timer may outlive its connection."""
+        for name in list(self._timers):
+            self._stop(name)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came. Counted before it is parsed, since the parser keeps any length of headers."""
+        if self.transport.is_closing():
+            return
+        if self._between:
+            self._between = False
+            self._after("header", self.bounds.header_seconds, self._headers_late)
+        if self.cycle is not None and self.cycle.response_complete and not self._in_headers:
+            self._drained += len(data)
+            if self._drained > DRAIN_BYTES:
+                self.transport.close()
+                return
+        if self._in_headers:
+            self._head += len(data)
+        super().data_received(data)
+        if self._in_headers and self._head > MAX_HEADER_BYTES and not self.transport.is_closing():
+            self._refuse(RefusedError(431, "The headers are too large."))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser, or we inside the parser, could not accept; nothing else is answered after it."""
+        self._refuse(self._refusal or RefusedError(400, msg))
+
+    def pause_writing(self) -> None:
+        """Begin to count how long the caller takes nothing of its answer."""
+        super().pause_writing()
+        self._after("stall", self.bounds.stall_seconds, self._abort)
+
+    def resume_writing(self) -> None:
+        """The caller reads again."""
+        self._stop("stall")
+        super().resume_writing()
+
+    # -- one request ------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins; behind another one it has its own bytes of headers."""
+        super().on_message_begin()
+        self._between, self._in_headers, self._drained = False, True, 0
+        if "header" not in self._timers:
+            self._after("header", self.bounds.header_seconds, self._headers_late)
+
+    def on_headers_complete(self) -> None:
+        """Judge the size of the headers, then let the app begin."""
+        self._stop("header")
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if len(self.url) > MAX_URL_BYTES:
+            self._refusal = RefusedError(414, "The address is too long.")
+        elif size > MAX_HEADER_BYTES:
+            self._refusal = RefusedError(431, "The headers are too large.")
+        if self._refusal is not None:
+            raise self._refusal  # the parser stops at this, and calls send_400_response
+        self._in_headers, self._head = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is here, whole."""
+        super().on_message_complete()
+        self._stop("drain")
+        self._between, self._in_headers, self._head = True, True, 0
+        if self.cycle.response_complete and not self.transport.is_closing():
+            # Answered before it was whole: uvicorn's own idle timer has been stopped by the rest of it.
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_response_complete(self) -> None:
+        """The answer is out: what is still to come of the request is drained, within bounds."""
+        super().on_response_complete()
+        if not self._between and not self._in_headers and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self._after("drain", self.bounds.drain_seconds, self.transport.close)
+
+    def shutdown(self) -> None:
+        """End with the process: an answer is finished, a request that is still arriving has little time left."""
+        super().shutdown()
+        if not self._between and not self.transport.is_closing():
+            self._after("shutdown", self.bounds.shutdown_seconds, self.transport.close)
+
+    # -- the ends ---------------------------------------------------------------------------------------
+
+    def _headers_late(self) -> None:
+        if self.cycle is None and self._head == 0:
+            self.transport.close()  # it never said anything, so it expects no answer
+        else:
+            self._refuse(RefusedError(408, "The headers did not arrive in time."))
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+    def _refuse(self, refused: RefusedError) -> None:
+        """Answer in the server's own few words, and close."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            # An answer is under way or about to be: two would be read as one by somebody.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.close()
+                return
+        body = refused.message.encode("ascii")
+        lines = [
+            STATUS_LINE[refused.status],
+            b"content-type: text/plain; charset=utf-8\r\n",
+            b"cache-control: no-store\r\n",
+            b"x-content-type-options: nosniff\r\n",
+            b"retry-after: 1\r\n" if refused.status == 503 else b"",
+            b"content-length: %d\r\n" % len(body),
+            b"connection: close\r\n\r\n",
+            body,
+        ]
+        self.transport.write(b"".join(lines))
+        self.transport.close()
+
+    def _after(self, name: str, seconds: float, action: Callable[[], None]) -> None:
+        self._stop(name)
+        self._timers[name] = self.loop.call_later(seconds, action)
+
+    def _stop(self, name: str) -> None:
+        with contextlib.suppress(KeyError):
+            self._timers.pop(name).cancel()
