@@ -13,7 +13,7 @@ from sandbox import processes
 
 def expected(words: list[str]) -> int:
     """Return how many worker processes a master's command asks for; none for any other command."""
-    if words[0] != "dramatiq":
+    if "dramatiq" not in words:
         return 0
     for option, value in itertools.pairwise(words):
         if option in ("--processes", "-p") and value.isdigit():
