@@ -11,10 +11,10 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from sandbox import processes
-from sandbox.child import Child, numbers
+from sandbox.child import Child
 from sandbox.endings import Refused, Stopped
 from sandbox.output import Output
 
@@ -91,13 +91,23 @@ class Keeper:
         while not self.stopping:
             time.sleep(0.1)
 
-    def pids(self, workers: frozenset[str] = frozenset()) -> dict[str, int | list[int]]:
-        """Return the number of every child by name; for those named, a list that begins with the master."""
-        with self._changing:
-            found = {
-                name: numbers(child, with_workers=name in workers) for name, child in self._children.items()
-            }
-        return {name: number for name, number in found.items() if number is not None}
+    def names(self) -> set[str]:
+        """Return the names of all children, running or not."""
+        return set(self._children)
+
+    def pids(self) -> dict[str, int]:
+        """Return the number of every child that runs, by name."""
+        pids = {name: child.pid for name, child in self._children.items()}
+        return {name: pid for name, pid in pids.items() if pid is not None}
+
+    def pids_with_workers(self, masters: Collection[str]) -> dict[str, int | list[int]]:
+        """Return the same; for those named, a list of the master's number and those of its workers."""
+        rows = processes.table()
+
+        def listed(master: int) -> list[int]:
+            return [master, *sorted(row.pid for row in rows if row.parent == master)]
+
+        return {name: listed(pid) if name in masters else pid for name, pid in self.pids().items()}
 
     def stop(self) -> None:
         """End every child, rank by rank; whoever does not go in time, or when hurried, is killed."""
@@ -162,8 +172,7 @@ class Keeper:
         ]
 
     def _write_down(self) -> None:
-        pids = {name: child.pid for name, child in self._children.items()}
         try:
-            self._record({name: pid for name, pid in pids.items() if pid is not None})
+            self._record(self.pids())
         except OSError as error:  # a full disk ends neither this thread nor the world
             self._output.say(f"the list of processes could not be written ({error.strerror})")
