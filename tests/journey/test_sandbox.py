@@ -175,7 +175,9 @@ def test_workers_of_a_killed_master_end(running: Running) -> None:
     eventually(lambda: register(running.folder).get("fetch") not in (None, master))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_end_leaves_nothing(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C, SIGTERM and a closed terminal end every process within 15 s, with the ports and the spool."""
     running = Running(start, tmp_path, "--no-sample")
