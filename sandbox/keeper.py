@@ -22,7 +22,7 @@ from sandbox.output import Output
 # sandbox for hung. Workers look up once a second and then have SHUTDOWN_SECONDS (7 here) to give work back;
 # the document store waits two seconds for a call that may still come.
 DOORS_AND_WORKERS, SWEEPER, GROUND = 0, 1, 2
-PATIENCE = {DOORS_AND_WORKERS: 9.5, SWEEPER: 1.5, GROUND: 3.0}
+PATIENCE = {DOORS_AND_WORKERS: 9.0, SWEEPER: 1.5, GROUND: 3.0}
 # Workers whose master is gone give their work back and end by themselves. They are not asked to: a request
 # on top of their own makes dramatiq drop what they hold. Whoever is there after this long is killed.
 LEFT_OVER_SECONDS = 4.0

@@ -1,6 +1,7 @@
 """The sandbox starts a whole world, keeps it alive whatever is killed, and leaves nothing behind.
 
-The stores and the simulated Salesforce are the real ones; the product's processes are stand-ins.
+The stores and the simulated Salesforce are the real ones; the product's processes are stand-ins, but for
+the one test that starts the product itself.
 """
 
 from __future__ import annotations
@@ -309,3 +310,18 @@ def test_sleeping_reader_of_our_words_stops_nothing(start: Start, tmp_path: Path
     eventually(lambda: "said everything" in log.read_text()[-100:])
     assert is_alive(ready["pids"]["render"])
     assert sandbox.end(seconds=15) == 0
+
+
+def test_the_product_itself(start: Start, tmp_path: Path) -> None:
+    """With the checkout's own Procfile the sample import succeeds, and the workers are known one by one."""
+    sandbox = start("--data", tmp_path / "world", "--port", "0")
+    ready = sandbox.ready(90)
+    assert "  succeeded" in sandbox.text
+    for name, workers in (("fetch", 1), ("render", 2)):
+        master, *others = ready["pids"][name]
+        assert len(others) == workers
+        assert set(others) <= children_of([master])
+    everyone = pids_of(ready) | children_of(pids_of(ready))
+    assert sandbox.end(seconds=15) == 0
+    assert [pid for pid in everyone if is_alive(pid)] == []
+    assert "Traceback" not in sandbox.text
