@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sandbox import processes
 from sandbox.output import Output
 
 LONGEST_PAUSE = 2.0
@@ -65,11 +64,3 @@ def launch(words: list[str], environment: Mapping[str, str], folder: Path) -> su
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-
-
-def numbers(child: Child, *, with_workers: bool) -> int | list[int] | None:
-    """Return the child's number; for a master of workers, the list of its own and theirs."""
-    pid = child.pid
-    if pid is None or not with_workers:
-        return pid
-    return [pid, *sorted(row.pid for row in processes.table() if row.parent == pid)]

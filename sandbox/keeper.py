@@ -11,17 +11,18 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from sandbox import processes
-from sandbox.child import Child, numbers
+from sandbox.child import Child
 from sandbox.endings import Refused, Stopped
 from sandbox.output import Output
 
-# Seconds from the request to the kill, by rank. Workers give their work back within SHUTDOWN_SECONDS (8);
-# the sum stays below the 15 s after which a person takes the sandbox for hung.
+# Seconds from the request to the kill, by rank; the sum stays below the 15 s after which a person takes the
+# sandbox for hung. Workers look up once a second and then have SHUTDOWN_SECONDS (7 here) to give work back;
+# the document store waits two seconds for a call that may still come.
 DOORS_AND_WORKERS, SWEEPER, GROUND = 0, 1, 2
-PATIENCE = {DOORS_AND_WORKERS: 10.0, SWEEPER: 1.5, GROUND: 2.0}
+PATIENCE = {DOORS_AND_WORKERS: 9.0, SWEEPER: 1.5, GROUND: 3.0}
 # Workers whose master is gone give their work back and end by themselves. They are not asked to: a request
 # on top of their own makes dramatiq drop what they hold. Whoever is there after this long is killed.
 LEFT_OVER_SECONDS = 4.0
@@ -91,13 +92,23 @@ class Keeper:
         while not self.stopping:
             time.sleep(0.1)
 
-    def pids(self, workers: frozenset[str] = frozenset()) -> dict[str, int | list[int]]:
-        """Return the number of every child by name; for those named, a list that begins with the master."""
-        with self._changing:
-            found = {
-                name: numbers(child, with_workers=name in workers) for name, child in self._children.items()
-            }
-        return {name: number for name, number in found.items() if number is not None}
+    def names(self) -> set[str]:
+        """Return the names of all children, running or not."""
+        return set(self._children)
+
+    def pids(self) -> dict[str, int]:
+        """Return the number of every child that runs, by name."""
+        pids = {name: child.pid for name, child in self._children.items()}
+        return {name: pid for name, pid in pids.items() if pid is not None}
+
+    def pids_with_workers(self, masters: Collection[str]) -> dict[str, int | list[int]]:
+        """Return the same; for those named, a list of the master's number and those of its workers."""
+        rows = processes.table()
+
+        def listed(master: int) -> list[int]:
+            return [master, *sorted(row.pid for row in rows if row.parent == master)]
+
+        return {name: listed(pid) if name in masters else pid for name, pid in self.pids().items()}
 
     def stop(self) -> None:
         """End every child, rank by rank; whoever does not go in time, or when hurried, is killed."""
@@ -162,8 +173,7 @@ class Keeper:
         ]
 
     def _write_down(self) -> None:
-        pids = {name: child.pid for name, child in self._children.items()}
         try:
-            self._record({name: pid for name, pid in pids.items() if pid is not None})
+            self._record(self.pids())
         except OSError as error:  # a full disk ends neither this thread nor the world
             self._output.say(f"the list of processes could not be written ({error.strerror})")

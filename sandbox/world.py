@@ -162,16 +162,17 @@ class World:
         return masters
 
     def _await_workers(self, redis_url: str, masters: Mapping[str, int]) -> None:
+        """Wait until every process runs and every worker has been heard of; go on without, but say so."""
+
         def absent() -> list[str]:
             pids = self.keeper.pids()
-            numbered = {name: (pids.get(name), count) for name, count in masters.items()}
-            running = {name: (pid, count) for name, (pid, count) in numbered.items() if isinstance(pid, int)}
-            return workers_up.missing(redis_url, running) + sorted(masters.keys() - running.keys())
+            running = {name: (pid, masters[name]) for name, pid in pids.items() if name in masters}
+            return sorted({*self.keeper.names() - pids.keys(), *workers_up.missing(redis_url, running)})
 
         what = "the workers to take up work"
         if not self.keeper.until(lambda: not absent(), what=what, seconds=PRESENCE_SECONDS):
             names = ", ".join(absent())
-            self.output.say(f"no sign of workers from {names} after {PRESENCE_SECONDS} s; going on without")
+            self.output.say(f"no sign of {names} after {PRESENCE_SECONDS} s; going on without")
 
     def _show_sample(self, door: Door, salesforce: organization.Salesforce) -> tuple[str, str] | None:
         """Carry the sample import out if it is wanted; return what a person may import next."""
@@ -190,7 +191,7 @@ class World:
             "user_id": seeded.user_id,
             "organization_id": seeded.organization_id,
             "dashboard_url": f"{door.base_url}/dashboard",
-            "pids": {**self.keeper.pids(masters), "sandbox": os.getpid()},
+            "pids": {**self.keeper.pids_with_workers(masters), "sandbox": os.getpid()},
         }
 
     def _invitation(self, door: Door, following: tuple[str, str] | None) -> str:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox import processes
+
 ROOT = Path(__file__).resolve().parents[2]
 STANDINS = Path(__file__).with_name("standins.py")
 OURS = ("MONGODB_URL", "REDIS_URL", "BLOBS_URL", "SPOOL_DIR", "PORT", "TOKEN_SECRETS", "CREDENTIALS_KEYS")
@@ -120,8 +122,7 @@ def is_alive(pid: int) -> bool:
 def children_of(pids: Iterable[int]) -> set[int]:
     """Return the numbers of the processes that some processes have started."""
     asked = set(pids)
-    listed = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True)
-    return {int(pid) for pid, parent in map(str.split, listed.stdout.splitlines()) if int(parent) in asked}
+    return {row.pid for row in processes.table() if row.parent in asked}
 
 
 def answers(url: str) -> bool:

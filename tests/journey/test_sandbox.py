@@ -1,6 +1,7 @@
 """The sandbox starts a whole world, keeps it alive whatever is killed, and leaves nothing behind.
 
-The stores and the simulated Salesforce are the real ones; the product's processes are stand-ins.
+The stores and the simulated Salesforce are the real ones; the product's processes are stand-ins, but for
+the one test that starts the product itself.
 """
 
 from __future__ import annotations
@@ -175,7 +176,9 @@ def test_workers_of_a_killed_master_end(running: Running) -> None:
     eventually(lambda: register(running.folder).get("fetch") not in (None, master))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_end_leaves_nothing(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C, SIGTERM and a closed terminal end every process within 15 s, with the ports and the spool."""
     running = Running(start, tmp_path, "--no-sample")
@@ -307,3 +310,18 @@ def test_sleeping_reader_of_our_words_stops_nothing(start: Start, tmp_path: Path
     eventually(lambda: "said everything" in log.read_text()[-100:])
     assert is_alive(ready["pids"]["render"])
     assert sandbox.end(seconds=15) == 0
+
+
+def test_the_product_itself(start: Start, tmp_path: Path) -> None:
+    """With the checkout's own Procfile the sample import succeeds, and the workers are known one by one."""
+    sandbox = start("--data", tmp_path / "world", "--port", "0")
+    ready = sandbox.ready(90)
+    assert "  succeeded" in sandbox.text
+    for name, workers in (("fetch", 1), ("render", 2)):
+        master, *others = ready["pids"][name]
+        assert len(others) == workers
+        assert set(others) <= children_of([master])
+    everyone = pids_of(ready) | children_of(pids_of(ready))
+    assert sandbox.end(seconds=15) == 0
+    assert [pid for pid in everyone if is_alive(pid)] == []
+    assert "Traceback" not in sandbox.text

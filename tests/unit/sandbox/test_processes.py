@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -72,6 +73,7 @@ def test_table_knows_us_and_only_the_living() -> None:
         assert not any(row.pid == child.pid for row in processes.table())
 
 
+@pytest.mark.skipif(shutil.which("ps") is None, reason="this machine has no ps")
 def test_ps_tells_the_same() -> None:
     """Where there is no /proc, `ps` gives the same rows."""
     told = {row.pid: row for row in processes._from_ps()}
