@@ -18,6 +18,7 @@ from pymongo.errors import PyMongoError
 
 from common.blobs import BlobError
 from workers.operate.opening import Hands, where
+from workers.operate.printing import Trouble
 
 State = Literal["ok", "warning", "bad"]
 
@@ -58,13 +59,15 @@ def mongodb(hands: Hands) -> list[Check]:
     at = where(hands.settings.mongodb_url)
     try:
         hello = hands.mongodb.admin.command("hello")
+    except Trouble as trouble:
+        return [Check("MongoDB", "bad", str(trouble), "Correct the environment.")]
     except PyMongoError as error:
         advice = "Start it, or correct MONGODB_URL."
         return [Check("MongoDB", "bad", f"{at} does not answer ({type(error).__name__}).", advice)]
     found = [Check("MongoDB", "ok", f"{at} answers.")]
     if hello.get("setName"):
         found.append(
-            Check("replica set", "ok", f"{hello['setName']}, {len(hello.get('hosts', []))} members.")
+            Check("replica set", "ok", f"{hello['setName']}, {len(hello.get('hosts', []))} with data.")
         )
     else:
         advice = "Run a replica set of three where losing that machine must not lose accepted imports."
@@ -94,6 +97,8 @@ def redis_store(hands: Hands) -> list[Check]:
     try:
         # INFO, not CONFIG: hosted servers answer the one and refuse the other.
         info: Any = hands.redis.info()
+    except Trouble as trouble:
+        return [Check("Redis", "bad", str(trouble), "Correct the environment.")]
     except redis.RedisError as error:
         advice = "Start it, or correct REDIS_URL; imports are accepted meanwhile and wait."
         return [Check("Redis", "bad", f"{at} does not answer ({type(error).__name__}).", advice)]
@@ -109,7 +114,7 @@ def blobs(hands: Hands) -> list[Check]:
         hands.blobs.put(key, body, size=len(body), sha256=digest, content_type="text/plain")
         same = hands.blobs.read(key) == body
         hands.blobs.delete(key)
-    except (BlobError, ValueError) as error:
+    except (BlobError, Trouble) as error:
         return [
             Check("blobs", "bad", str(error), "Correct BLOBS_URL, make room, or give the rights to write.")
         ]

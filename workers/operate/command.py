@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import redis
@@ -84,6 +85,9 @@ for group in (preparing, organizations, users, signing, queues, looking, mending
 
 def main() -> None:
     """Run the command; a pipe that is closed early (`imports list | head`) is no error."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A file's name that the terminal's encoding lacks is shown with a question mark and ends nothing.
+        sys.stdout.reconfigure(errors="replace")
     try:
         app(prog_name="imports")
     except BrokenPipeError:

@@ -19,7 +19,7 @@ from workers.credentials import CredentialsError
 from workers.operate import checks
 from workers.operate.checks import Check
 from workers.operate.opening import Hands
-from workers.operate.printing import Json, answer, shown, table
+from workers.operate.printing import Json, Trouble, answer, shown, table
 
 # The Procfile's processes that say they are alive; `release` ends, and `web` is asked by HTTP (`/readyz`).
 PROCESSES = ("fetch", "render", "sweeper")
@@ -79,7 +79,7 @@ def _codecs() -> list[Check]:
 def _workers(hands: Hands) -> list[Check]:
     try:
         alive = Counter(one.process for one in presence.alive(hands.redis))
-    except redis.RedisError:
+    except (redis.RedisError, Trouble):
         return []  # told already
     return [_process(name, alive[name]) for name in PROCESSES]
 

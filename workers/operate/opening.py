@@ -25,9 +25,10 @@ from common.queue import broker
 from common.queue.doorbells import Doorbells
 from common.settings import Settings
 from workers.credentials import Credentials
+from workers.operate.printing import Trouble
 
 # No token is signed or verified by a command that renders files, so none of its users needs a secret.
-NO_SECRET = {"TOKEN_SECRETS": "-" * 32}
+NO_SECRET = {"TOKEN_SECRETS": "-" * 32, "TOKEN_SECRETS_FILE": ""}
 
 
 class Hands:
@@ -49,12 +50,21 @@ class Hands:
     @cached_property
     def settings_for_rendering(self) -> Settings:
         """The settings of a command that touches no store and no token."""
-        return Settings.load({**NO_SECRET, **self._environ})
+        return Settings.load({**self._environ, **NO_SECRET})
 
     @cached_property
     def mongodb(self) -> MongoClient[Document]:
-        """The client of MongoDB; it connects when it is first asked something."""
-        return self._opened.enter_context(database.connect(self.settings.mongodb_url))
+        """The client of MongoDB; it connects when it is first asked something.
+
+        Raises Trouble for a URL that cannot be read.
+        """
+        try:
+            return self._opened.enter_context(database.connect(self.settings.mongodb_url))
+        except (ValueError, ConfigurationError) as error:
+            raise Trouble(
+                f"MONGODB_URL cannot be used ({type(error).__name__}): write it as mongodb://host:27017/imports.",
+                exit_code=2,
+            ) from None
 
     @cached_property
     def db(self) -> Database[Document]:
@@ -63,8 +73,14 @@ class Hands:
 
     @cached_property
     def redis(self) -> redis.Redis:
-        """A client that gives up within a second: a person waits, and the sweeper does what was missed."""
-        client = broker.door_client(self.settings.redis_url)
+        """A client that gives up within a second: a person waits, and the sweeper does what was missed.
+
+        Raises Trouble for a URL that cannot be read.
+        """
+        try:
+            client = broker.door_client(self.settings.redis_url)
+        except ValueError:
+            raise Trouble("REDIS_URL cannot be read: write it as redis://host:6379/0.", exit_code=2) from None
         self._opened.callback(client.close)
         return client
 
@@ -76,8 +92,11 @@ class Hands:
 
     @cached_property
     def blobs(self) -> Blobs:
-        """The blob store that the settings name."""
-        blobs = open_blobs(self.settings.blobs_url, mongodb_url=self.settings.mongodb_url)
+        """The blob store that the settings name. Raises Trouble for a URL that names none."""
+        try:
+            blobs = open_blobs(self.settings.blobs_url, mongodb_url=self.settings.mongodb_url)
+        except (ValueError, ConfigurationError) as error:
+            raise Trouble(f"BLOBS_URL cannot be used: {error}", exit_code=2) from None
         self._opened.callback(blobs.close)
         return blobs
 
@@ -108,8 +127,4 @@ def away(hands: Hands, error: Exception) -> str:
     if isinstance(error, redis.RedisError):
         at = where(hands.settings.redis_url)
         return f"Redis at {at} cannot serve ({type(error).__name__}): start it, or correct REDIS_URL (`imports doctor` looks closer)."
-    if isinstance(error, ConfigurationError):
-        return (
-            f"MONGODB_URL cannot be used ({type(error).__name__}): write it as mongodb://host:27017/imports."
-        )
     return f"MongoDB refused what was asked ({type(error).__name__}): check the rights of the user in MONGODB_URL."

@@ -5,10 +5,7 @@ A secret is encrypted before it is kept, and no verb ever prints one.
 
 from __future__ import annotations
 
-import re
-import sys
 import uuid
-from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -16,35 +13,16 @@ import typer
 
 from common.documents.database import Document
 from common.documents.organizations import Organizations
+from workers.operate import salesforce
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table, written
-from workers.sources.salesforce.origins import Origin, OriginError
+from workers.operate.salesforce import ApiVersion, ClientId, InstanceUrl, SalesforceUrl, Secret, SecretFile
 
-_VERSION = re.compile(r"[1-9]\d{1,2}\.0", re.ASCII)
 _DEFAULT_GRANT = "client_credentials"
 
 Name = Annotated[str, typer.Argument(help="What people call the organization.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The organization's id.")]
 NewId = Annotated[str | None, typer.Option("--id", metavar="UUID", help="Its id; made up when not given.")]
-SalesforceUrl = Annotated[
-    str, typer.Option(metavar="URL", help="Its Salesforce, as in https://acme.my.salesforce.com.")
-]
-ClientId = Annotated[
-    str, typer.Option(metavar="ID", help="Consumer key of the connected app (client credentials flow).")
-]
-SecretFile = Annotated[
-    str | None, typer.Option(metavar="FILE", help="File with the consumer secret; `-` reads standard input.")
-]
-Secret = Annotated[
-    str | None,
-    typer.Option(metavar="SECRET", help="The secret itself; anyone on this machine can see it in `ps`."),
-]
-InstanceUrl = Annotated[
-    str | None, typer.Option(metavar="URL", help="Where the records are, if not where one logs in.")
-]
-ApiVersion = Annotated[
-    str | None, typer.Option(metavar="V", help="API version, as in 65.0; otherwise the setting's.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -82,13 +60,13 @@ def add(  # noqa: PLR0913 - an option each
     organization_id = new_id(id)
     source = {
         "type": "salesforce",
-        "login_url": _origin("--salesforce-url", salesforce_url),
-        "instance_url": None if instance_url is None else _origin("--instance-url", instance_url),
+        "login_url": salesforce.origin("--salesforce-url", salesforce_url),
+        "instance_url": None if instance_url is None else salesforce.origin("--instance-url", instance_url),
         "grant": _DEFAULT_GRANT,
         "client_id": client_id,
-        "api_version": _version(api_version),
+        "api_version": salesforce.version(api_version),
     }
-    secret = _secret(client_secret, client_secret_file)
+    secret = salesforce.secret(client_secret, client_secret_file)
     if secret is None:
         raise Trouble("Give the secret: --client-secret-file FILE, or `-` for standard input.", exit_code=2)
     source["secret"] = hands.credentials.encrypt(secret)
@@ -143,14 +121,14 @@ def update(  # noqa: PLR0913 - an option each
     before = existing(hands, id)
     changes: dict[str, Any] = {}
     if salesforce_url is not None:
-        changes |= {"login_url": _origin("--salesforce-url", salesforce_url), "instance_url": None}
+        changes |= {"login_url": salesforce.origin("--salesforce-url", salesforce_url), "instance_url": None}
     if instance_url is not None:
-        changes["instance_url"] = _origin("--instance-url", instance_url)
+        changes["instance_url"] = salesforce.origin("--instance-url", instance_url)
     if client_id is not None:
         changes["client_id"] = client_id
     if api_version is not None:
-        changes["api_version"] = _version(api_version)
-    secret = _secret(client_secret, client_secret_file)
+        changes["api_version"] = salesforce.version(api_version)
+    secret = salesforce.secret(client_secret, client_secret_file)
     if secret is not None:
         changes["secret"] = hands.credentials.encrypt(secret)
     if not changes and name is None:
@@ -245,40 +223,3 @@ def _state(organization: Document, zone: ZoneInfo) -> str:
     if gate is not None:
         return f"waits for {gate['waiting_for']}, tried again at {shown(gate['probe_at'], zone)}"
     return "serves"
-
-
-def _origin(option: str, url: str) -> str:
-    """Return scheme and host of a Salesforce URL: https, or plain http to this machine."""
-    try:
-        return Origin.of(url).url
-    except OriginError as error:
-        raise Trouble(f"{option} {error}.", exit_code=2) from None
-
-
-def _version(given: str | None) -> str | None:
-    if given is not None and not _VERSION.fullmatch(given):
-        raise Trouble("--api-version must look like 65.0.", exit_code=2)
-    return given
-
-
-def _secret(given: str | None, file: str | None) -> str | None:
-    """Return the secret from wherever it comes, without the newline that ends a file. None: not given."""
-    if given is not None and file is not None:
-        raise Trouble("Give either --client-secret-file or --client-secret.", exit_code=2)
-    if given is None and file is None:
-        return None
-    if "-" in (given, file):
-        secret = sys.stdin.read()
-    elif file is not None:
-        try:
-            secret = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Trouble(
-                f"The secret's file cannot be read ({type(error).__name__}).", exit_code=2
-            ) from None
-    else:
-        news("Warning: a secret on the command line is seen by everyone on this machine; use --client-secret-file.")  # fmt: skip
-        secret = given or ""
-    if not secret.strip():
-        raise Trouble("The secret is empty.", exit_code=2)
-    return secret.strip()

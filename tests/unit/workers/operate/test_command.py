@@ -76,6 +76,25 @@ def test_wrong_settings_are_told_together(imports: Imports) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_urls_that_cannot_be_read_are_settings(imports: Imports) -> None:
+    """Exit code 2 and the setting's name, as for any other mistake in the environment."""
+    result = imports.run("queues", "--json", REDIS_URL="redis://127.0.0.1:many/0")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "REDIS_URL" in result.stderr
+    result = imports.run("list", "--json", MONGODB_URL="mongodb://127.0.0.1:many/imports")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "MONGODB_URL" in result.stderr
+
+
+def test_a_narrow_terminal_encoding_ends_nothing(imports: Imports) -> None:
+    """A name that cannot be written is shown with question marks; JSON arrives whole."""
+    imports.put(UNKNOWN, filename="写真.jpg")
+    shown = imports.process("show", UNKNOWN, PYTHONIOENCODING="ascii")
+    assert (shown.returncode, "??.jpg" in shown.stdout) == (0, True), shown.stderr
+    told = imports.process("show", UNKNOWN, "--json", PYTHONIOENCODING="ascii")
+    assert json.loads(told.stdout)["id"] == UNKNOWN
+
+
 def test_an_unknown_verb_or_option_is_usage(imports: Imports) -> None:
     """Exit code 2, and standard output stays empty."""
     for words in (("frobnicate",), ("list", "--colour"), ("token",)):

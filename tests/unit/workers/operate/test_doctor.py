@@ -57,6 +57,8 @@ def test_every_process_is_looked_for() -> None:
     [
         ({"MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/imports"}, "MongoDB"),
         ({"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}, "Redis"),
+        ({"REDIS_URL": "redis://127.0.0.1:many/0"}, "Redis"),
+        ({"MONGODB_URL": "mongodb://127.0.0.1:many/imports"}, "MongoDB"),
         ({"BLOBS_URL": "file:///proc/nowhere"}, "blobs"),
         ({"PORT": "many", "TIME_ZONE": "Mars"}, "settings"),
         ({"CREDENTIALS_KEYS": ""}, "organization Acme"),

@@ -8,6 +8,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.unit.workers.operate.conftest import ORGANIZATION, SECRET, Imports
+from workers.credentials import Credentials
+from workers.sources.salesforce.opening import open_org
 
 URL = ("--salesforce-url", "https://acme.my.salesforce.com", "--client-id", "3MVG9")
 ADD = ("organization", "add", "Acme", *URL)
@@ -25,6 +27,18 @@ def test_an_organization_is_added_with_its_secret_encrypted(imports: Imports, tm
     assert SECRET not in str(kept)
     opened = Fernet(imports.env["CREDENTIALS_KEYS"]).decrypt(kept["source"]["secret"])
     assert opened.decode() == SECRET
+
+
+def test_a_worker_opens_what_was_added(imports: Imports) -> None:
+    """The fetch stage's own reader takes the document as it was written, instance and version included."""
+    words = ("--instance-url", "https://eu7.salesforce.com/", "--api-version", "61.0", "--client-secret", "-")
+    imports.json(*ADD, *words, stdin=SECRET)
+    kept = imports.db.organizations.find_one()
+    assert kept is not None
+    credentials = Credentials([imports.env["CREDENTIALS_KEYS"]])
+    org = open_org(kept["source"], credentials=credentials, api_version="65.0", pool_size=1)
+    org.close()
+    assert kept["source"]["instance_url"] == "https://eu7.salesforce.com"
 
 
 @pytest.mark.parametrize("option", ["--client-secret-file", "--client-secret"])
