@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pymongo.errors import NetworkTimeout, OperationFailure, ServerSelectionTimeoutError
 
+from common import tokens
 from ingest.edge import tidied
-from tests.doors import FORM, NOW, ORGANIZATION_ID, OTHER_USER_ID, USER_ID, Answer, Door
+from tests.doors import FORM, NOW, ORGANIZATION_ID, OTHER_USER_ID, SECRET, USER_ID, Answer, Door
 
 IMPORTS = "/api/v1/imports"
 EVERYWHERE = (
@@ -242,9 +243,6 @@ def test_long_answers_are_compressed_where_the_caller_takes_it() -> None:
 def test_a_token_half_its_life_old_is_renewed_in_the_answer() -> None:
     """The answer's X-token is another one, which opens the door as the first did."""
     with Door() as door:
-        from common import tokens
-        from tests.doors import SECRET
-
         old = tokens.mint(USER_ID, secret=SECRET, now=NOW.timestamp() - 600, lifetime=3_600)
         answer = door.call("POST", IMPORTS, headers=[FORM], token=old)
         renewed = answer["x-token"]

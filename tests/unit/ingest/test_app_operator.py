@@ -7,6 +7,7 @@ import time
 
 import fakeredis
 import pytest
+from falcon.inspect import inspect_routes
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo.errors import ServerSelectionTimeoutError
 
@@ -192,6 +193,4 @@ def test_the_description_names_exactly_the_routes_that_exist() -> None:
 
 def door_routes(door: Door) -> list[tuple[str, object]]:
     """Return the routes that the application serves."""
-    from falcon.inspect import inspect_routes
-
     return [(route.path, route) for route in inspect_routes(door.app._app)]  # type: ignore[arg-type]
