@@ -1,0 +1,196 @@
+"""What operators and their machines see: health, metrics, dashboard, documentation; and who may."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import fakeredis
+import pytest
+from falcon.inspect import inspect_routes
+from prometheus_client.parser import text_string_to_metric_families
+from pymongo.errors import ServerSelectionTimeoutError
+
+from common.documents.new_imports import accepted, refused
+from common.queue import presence, tallies
+from ingest import openapi
+from tests.doors import NOW, ORGANIZATION_ID, USER_ID, Door, Kept
+
+IMPORT_ID = "ab445ced-80a2-4659-beaa-e1e9b28edee5"
+
+
+def failed_import(**changes: object) -> dict[str, object]:
+    """Return an import as the door records one that can never be fetched."""
+    document = accepted(
+        IMPORT_ID,
+        organization_id=ORGANIZATION_ID,
+        user_id=USER_ID,
+        params="{}",
+        import_type=None,
+        album_id=None,
+        filename="<script>alert(1)</script>.jpg",
+        metadatas=None,
+        source_type="salesforce",
+        record_id=None,
+        request_id="r",
+        now=NOW,
+        due_in=5,
+    )
+    ended = refused(document, code="attachment_missing", detail="Send attachment_id & more.")
+    return {**ended, **changes}
+
+
+def away() -> fakeredis.FakeRedis:
+    """Return a client of a Redis that cannot be reached."""
+    server = fakeredis.FakeServer()
+    server.connected = False
+    return fakeredis.FakeRedis(server=server)
+
+
+def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Read metrics as Prometheus does."""
+    families = text_string_to_metric_families(text.decode())
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_life_asks_nobody() -> None:
+    """A process lives while both stores are away."""
+    with Door(redis=away(), mongodb_error=ServerSelectionTimeoutError("away")) as door:
+        assert door.call("GET", "/livez", token=None).status == 200
+
+
+def test_readiness_is_about_mongodb_alone() -> None:
+    """Redis away is told in a 200; MongoDB away, or a stop that has begun, is 503."""
+    with Door() as door:
+        assert door.call("GET", "/readyz", token=None).json() == {
+            "status": "ok",
+            "mongodb": "up",
+            "redis": "up",
+        }
+    with Door(redis=away()) as door:
+        answer = door.call("GET", "/readyz", token=None)
+        assert (answer.status, answer.json()["redis"]) == (200, "down")
+    with Door(mongodb_error=ServerSelectionTimeoutError("away")) as door:
+        answer = door.call("GET", "/readyz", token=None)
+        assert (answer.status, answer.json()["mongodb"]) == (503, "down")
+    with Door(is_stopping=True) as door:
+        answer = door.call("GET", "/readyz", token=None)
+        assert (answer.status, answer.json()["status"]) == (503, "stopping")
+
+
+def test_metrics_tell_depth_age_states_workers_and_stages() -> None:
+    """Each promised number stands there, in a text that Prometheus' own parser reads."""
+    with Door(imports=Kept(failed_import())) as door:
+        door.redis.rpush("dramatiq:fetch", "m")
+        door.redis.hset("dramatiq:fetch.msgs", "m", "{}")
+        presence.beat(door.redis, "fetch:host:7")
+        for seconds in (0.2, 0.2, 400.0):
+            tallies.observe(door.redis, "fetch", "fetched", seconds)
+        tallies.count(door.redis, "swept", 3, reason="asked")
+        seen = samples(door.call("GET", "/metrics", token=None).body)
+    assert seen["imports_queue_depth", (("queue", "fetch"), ("state", "waiting"))] == 1
+    assert seen["imports_queue_depth", (("queue", "render"), ("state", "dead"))] == 0
+    assert seen["imports_queue_oldest_age_seconds", (("queue", "fetch"),)] == 12.5
+    assert seen["imports_by_state", (("state", "queued"),)] == 1
+    assert seen["imports_workers_alive", (("process", "fetch"),)] == 1
+    labels = (("outcome", "fetched"), ("stage", "fetch"))
+    assert seen["imports_stage_duration_seconds_bucket", (("le", "0.25"), *labels)] == 2
+    assert seen["imports_stage_duration_seconds_bucket", (("le", "+Inf"), *labels)] == 3
+    assert seen["imports_deliveries_total", labels] == 3
+    assert seen["imports_swept_total", (("reason", "asked"),)] == 3
+    assert seen["imports_redis_up", ()] == 1
+
+
+def test_metrics_answer_while_every_store_is_away() -> None:
+    """A scrape is 200 and says so; what cannot be known is left out and not zero."""
+    with Door(redis=away(), mongodb_error=ServerSelectionTimeoutError("away")) as door:
+        answer = door.call("GET", "/metrics", token=None)
+    seen = samples(answer.body)
+    assert answer.status == 200
+    assert (seen["imports_redis_up", ()], seen["imports_mongodb_up", ()]) == (0, 0)
+    assert not any(name == "imports_queue_depth" for name, _ in seen)
+
+
+def test_metrics_do_not_wait_for_a_store_that_hangs() -> None:
+    """A count that takes for ever is given up, and the rest is answered."""
+    with Door() as door:
+        door.imports.delay = 60
+        begun = time.monotonic()
+        assert door.call("GET", "/metrics", token=None).status == 200
+        assert time.monotonic() - begun < 30, "three parts of 2.5 s, on a busy machine"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/dashboard"])
+def test_without_a_password_only_this_machine_is_served(path: str) -> None:
+    """The socket's peer decides; a header cannot make a stranger local, and a proxy is recognised."""
+    with Door() as door:
+        assert door.call("GET", path, token=None, peer="127.0.0.1").status == 200
+        assert door.call("GET", path, token=None, peer="::1").status == 200
+        assert door.call("GET", path, token=None, peer="::ffff:127.0.0.1").status == 200
+        forged = [("X-Forwarded-For", "127.0.0.1")]
+        assert door.call("GET", path, token=None, peer="10.0.0.9", headers=forged).status == 403
+        assert door.call("GET", path, token=None, peer="127.0.0.1", headers=forged).status == 403
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/dashboard"])
+def test_with_a_password_it_is_asked_of_everybody(path: str) -> None:
+    """Basic authentication as `operator`, on this machine as elsewhere; the challenge names that scheme."""
+
+    def basic(text: str) -> list[tuple[str, str]]:
+        return [("Authorization", f"Basic {base64.b64encode(text.encode()).decode()}")]
+
+    with Door(operator_password="päss:word") as door:
+        refused_ = door.call("GET", path, token=None)
+        assert refused_.status == 401
+        assert (refused_["www-authenticate"] or "").startswith("Basic ")
+        for wrong in ("operator:", "operator:word", "root:päss:word", ""):
+            assert door.call("GET", path, token=None, headers=basic(wrong)).status == 401
+        right = door.call("GET", path, token=None, headers=basic("operator:päss:word"), peer="10.0.0.9")
+        assert right.status == 200
+
+
+def test_the_dashboard_shows_why_an_import_failed_and_escapes_what_callers_named() -> None:
+    """The code in words, the picture where there is one, and no element of a caller's making."""
+    picture = "11111111-2222-5333-8444-555555555555"
+    with Door(imports=Kept(failed_import(image_id=picture))) as door:
+        answer = door.call("GET", "/dashboard", token=None)
+    page = answer.body.decode()
+    assert "Send attachment_id &amp; more." in page
+    assert "attachment_missing" in page
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert f'src="/dashboard/images/{picture}/small"' in page
+    assert answer["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in (answer["content-security-policy"] or "")
+
+
+def test_the_dashboard_says_what_cannot_be_shown() -> None:
+    """With both stores away it is a page all the same."""
+    with Door(redis=away(), mongodb_error=ServerSelectionTimeoutError("away")) as door:
+        door.imports.error = ServerSelectionTimeoutError("away")
+        answer = door.call("GET", "/dashboard", token=None)
+    assert answer.status == 200
+    assert answer.body.count(b"cannot be shown") == 4
+
+
+def test_the_description_names_exactly_the_routes_that_exist() -> None:
+    """Each described operation is served, each served one is described, and the page tells of all of them."""
+    with Door() as door:
+        described = door.call("GET", "/openapi.json", token=None).json()
+        page = door.call("GET", "/docs", token=None).body.decode()
+        for path, methods in described["paths"].items():
+            filled = path.replace("{import_id}", IMPORT_ID).replace("{image_id}", IMPORT_ID)
+            allow = door.call("TRACE", filled.replace("{name}", "small"), token=None)["allow"]
+            assert (allow or "").lower().split(", ") == list(methods), path
+            assert path in page
+    routes = {route for route, _ in door_routes(door)}
+    assert routes == set(openapi.DOCUMENT["paths"])
+
+
+def door_routes(door: Door) -> list[tuple[str, object]]:
+    """Return the routes that the application serves."""
+    return [(route.path, route) for route in inspect_routes(door.app._app)]  # type: ignore[arg-type]

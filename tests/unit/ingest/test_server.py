@@ -1,0 +1,285 @@
+"""The server's bounds, met by real sockets: whatever a stranger sends, or does not, ends within known limits."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from ingest.main import listen
+from ingest.server import DRAIN_BYTES, Bounds, protocol
+from tests.doors import Door, image
+
+PATIENCE = 10.0  # no test asserts speed: this only ends one that would hang
+
+
+@contextlib.contextmanager
+def serve(door: Door, **bounds: Any) -> Iterator[int]:
+    """Serve a door on a free port, with the bounds of a test; gives the port."""
+    listener = listen("127.0.0.1", 0)
+    chosen = Bounds(**{"header_seconds": 0.4, "drain_seconds": 0.4, **bounds})
+    config = uvicorn.Config(
+        door.app,
+        http=protocol(chosen),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=1,
+        timeout_graceful_shutdown=5,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
+        listener.close()
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    """A door on stores in memory."""
+    with Door(body_seconds=0.4) as made:
+        yield made
+
+
+@pytest.fixture
+def port(door: Door) -> Iterator[int]:
+    """The port on which that door is served."""
+    with serve(door) as port:
+        yield port
+
+
+def talk(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
+    """Send pieces and return all that comes back until the server closes."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as stranger:
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                stranger.sendall(piece)
+                time.sleep(pause)
+        return until_closed(stranger)
+
+
+def until_closed(stranger: socket.socket) -> bytes:
+    """Return what comes until the end; a connection that never ends fails by its time limit."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := stranger.recv(65_536):
+            received += piece
+    return received
+
+
+def statuses(received: bytes) -> list[int]:
+    """Return the statuses of all answers on a connection."""
+    return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:] if part[:3] != b"100"]
+
+
+def post(door: Door, body: bytes = b"album_id=a", *headers: str, length: str | None = None) -> bytes:
+    """Write an honest POST, with more headers on demand."""
+    lines = [
+        "POST /api/v1/imports HTTP/1.1",
+        "Host: example.org",
+        f'Authorization: Token token="{door.token()}"',
+        "Content-Type: application/x-www-form-urlencoded",
+        *([f"Content-Length: {len(body)}"] if length is None else [length] if length else []),
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def test_an_honest_connection_is_served_again_and_again(door: Door, port: int) -> None:
+    """Keep-alive and pipelined requests are answered in turn, and the idle connection is closed at last."""
+    received = talk(port, post(door) + post(door), post(door), pause=0.2)
+    assert statuses(received) == [200, 200, 200]
+    assert len(door.imports.documents) == 1, "the test's ids are all the same"
+
+
+def test_slow_headers_are_given_up(port: int) -> None:
+    """A header a blink never ends the headers: 408, and closed."""
+    received = talk(port, b"GET /livez HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 8, pause=0.1)
+    assert statuses(received) == [408]
+
+
+def test_slow_headers_behind_an_answer_are_given_up_as_well(port: int) -> None:
+    """The second request of a connection has no more time than the first; nor has one of empty lines."""
+    first = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+    received = talk(port, first + b"GET /livez HT", *[b""] * 8, pause=0.1)
+    assert statuses(received) == [200, 408]
+    received = talk(port, first, *[b"\r\n"] * 10, pause=0.1)
+    assert statuses(received) == [200, 408]
+
+
+def test_a_silent_connection_is_closed(port: int) -> None:
+    """Whoever says nothing is hung up on, without a word."""
+    assert talk(port) == b""
+
+
+def test_a_slow_body_is_408_with_a_whole_problem(door: Door, port: int) -> None:
+    """The app's own answer, with every header, and the connection closed."""
+    received = talk(port, post(door, b"a", length="Content-Length: 50"), *[b"a"] * 8, pause=0.1)
+    assert statuses(received) == [408]
+    assert b'"code":"request_timeout"' in received
+    assert door.imports.documents == {}
+
+
+def test_honest_callers_are_served_while_others_dawdle(door: Door, port: int) -> None:
+    """A hundred slow connections of each kind cost the honest one nothing."""
+    with contextlib.ExitStack() as crowd:
+        for opening in (b"", b"GET /livez HTTP/1.1\r\nX-A:", post(door, b"a", length="Content-Length: 9")):
+            for _ in range(30):
+                dawdler = crowd.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+                dawdler.sendall(opening)
+        assert statuses(talk(port, post(door))) == [200]
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "body"),
+    [
+        ("length and chunks", ["Transfer-Encoding: chunked"], b"0\r\n\r\n"),
+        ("two lengths", ["Content-Length: 3"], b"album_id=a"),
+        ("a signed length", [], b"+10"),
+        ("an underscored length", [], b"1_0"),
+        ("chunked spelt oddly", ["Transfer-Encoding: xchunked"], b""),
+        ("chunked behind a space", ["Transfer-Encoding : chunked"], b""),
+        ("chunked behind a tab", ["Transfer-Encoding:\tchunked"], b"0\r\n\r\n"),
+        ("a folded header", ["X-A: b\r\n Transfer-Encoding: chunked"], b""),
+        ("a bare CR", ["X-A: b\rTransfer-Encoding: chunked"], b""),
+        ("a bare LF", ["X-A: b\nTransfer-Encoding: chunked"], b""),
+        ("a NUL", ["X-A: b\0c"], b""),
+    ],
+)
+def test_a_second_request_cannot_be_hidden_in_a_first(
+    door: Door, port: int, name: str, headers: list[str], body: bytes
+) -> None:
+    """At most one answer, never a second, on whatever two servers could frame differently."""
+    length = {"a signed length": "Content-Length: +10", "an underscored length": "Content-Length: 1_0"}.get(
+        name, "Content-Length: 10" if name == "two lengths" else None
+    )
+    hidden = b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Hidden: 1\r\n\r\n"
+    received = talk(port, post(door, body, *headers, length=length) + hidden)
+    assert len(statuses(received)) == 1, received
+    assert statuses(received)[0] in (400, 411), name
+    assert b'{"status":"ok"}' not in received
+    assert door.imports.documents == {}
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [b"zz\r\nabc\r\n0\r\n\r\n", b"3\nabc\n0\n\n", b"fffffffffffffffff\r\n", b"3\r\nabcdef\r\n0\r\n\r\n"],
+)
+def test_chunks_are_never_read(door: Door, port: int, chunks: bytes) -> None:
+    """Good or bad, a chunked body is refused with its connection."""
+    received = talk(port, post(door, chunks, "Transfer-Encoding: chunked", length=""))
+    assert len(statuses(received)) == 1
+    assert statuses(received)[0] in (400, 411)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /livez HTTP/1.1\r\nX-A: " + b"a" * 65_536 + b"\r\n\r\n", 431),
+        (b"GET /livez HTTP/1.1\r\n" + b"X-A: b\r\n" * 8_192 + b"\r\n", 431),
+        (b"GET /livez?" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET /livez HTTP/1.1\r\nX-A: " + b"a" * 40_000, 431),
+    ],
+)
+def test_headers_are_bounded_in_bytes(port: int, request_: bytes, status: int) -> None:
+    """64 KB of one header, of many, of an address, or of one that never ends: refused and closed."""
+    assert statuses(talk(port, request_)) == [status]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GARBAGE\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+        b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n",
+        b"GET http:// HTTP/1.1\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_what_is_not_our_http_is_refused(port: int, nonsense: bytes) -> None:
+    """TLS, garbage, tunnels, other forms of address and other versions: 4xx or nothing, and closed."""
+    assert all(400 <= status < 500 for status in statuses(talk(port, nonsense)))
+
+
+def test_a_huge_body_is_refused_by_what_it_announces(door: Door, port: int) -> None:
+    """20 GB: 413 before the first byte; whoever sends them nevertheless is cut off soon."""
+    opening = post(door, b"", length=f"Content-Length: {20 * 2**30}")
+    assert statuses(talk(port, opening)) == [413]
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as stranger:
+        stranger.sendall(opening)
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 100 * 2**20:
+                sent += stranger.send(b"a" * 65_536)
+        assert sent < 100 * 2**20, "the server read on for ever"
+        assert sent >= DRAIN_BYTES // 4, "an answer must be readable before the connection goes"
+
+
+def test_a_body_that_nobody_wants_is_drained_and_the_connection_goes_on(door: Door, port: int) -> None:
+    """A 401 before the body was read leaves a connection on which the next request is understood."""
+    opening = post(door, b"", length="Content-Length: 4000").replace(b"Token token", b"Tokn token")
+    received = talk(port, opening, b"a" * 4_000, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", pause=0.1)
+    assert statuses(received) == [401, 200]
+
+
+def test_no_body_is_asked_for_before_its_sender_is_known(door: Door, port: int) -> None:
+    """`Expect: 100-continue` gets its 401 at once, and its 100 only with a token."""
+    expecting = post(door, b"", "Expect: 100-continue", length="Content-Length: 10")
+    assert not talk(port, expecting.replace(b"Token token", b"Tokn token")).startswith(b"HTTP/1.1 100")
+    received = talk(port, expecting, b"album_id=a", pause=0.1)
+    assert received.startswith(b"HTTP/1.1 100")
+    assert statuses(received) == [200]
+
+
+def test_a_crowd_beyond_the_bound_is_told_to_come_back(door: Door) -> None:
+    """The connection too many gets 503 with Retry-After; when others leave, the next one is served."""
+    with serve(door, connections=5, header_seconds=5) as port:
+        with contextlib.ExitStack() as crowd:
+            for _ in range(5):
+                crowd.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+            time.sleep(0.2)
+            received = talk(port)
+            assert statuses(received) == [503]
+            assert b"retry-after" in received
+        time.sleep(0.2)
+        assert statuses(talk(port, post(door))) == [200]
+
+
+def test_a_reader_that_takes_nothing_is_cut_off(door: Door) -> None:
+    """Whoever asks for much and reads none of it holds no memory for long."""
+    entry = image("x")
+    door.images.documents[entry["_id"]] = entry
+    door.blobs.blobs[entry["original"]["key"]] = b"a" * (16 * 2**20)
+    path = f"/api/v1/images/{entry['_id']}/original"
+    asking = f'GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Token token="{door.token()}"\r\n\r\n'
+    with serve(door, stall_seconds=0.3) as port:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as stranger:
+            stranger.sendall(asking.encode())
+            time.sleep(1.0)
+            received = until_closed(stranger)
+        assert received.startswith(b"HTTP/1.1 200")
+        assert len(received) < 16 * 2**20
+        assert statuses(talk(port, post(door))) == [200]
+
+
+def test_an_upgrade_is_not_offered(port: int) -> None:
+    """A WebSocket handshake is a GET like others, and what follows it is not read as requests."""
+    handshake = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    received = talk(port, handshake, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", pause=0.1)
+    assert statuses(received)[0] == 200
+    assert received.count(b'{"status":"ok"}') == 1
