@@ -78,8 +78,6 @@ def result_of(header: Mapping[str, Any], body: bytes) -> Rendering:
                     data=data,
                 )
             )
-        if [variant.name for variant in variants] != [name for name, _ in VARIANTS]:
-            raise ValueError("not the thumbnails that were asked for")
         gps = header["gps"]
         return Rendering(
             format=_text(header["format"]),
@@ -92,10 +90,16 @@ def result_of(header: Mapping[str, Any], body: bytes) -> Rendering:
             placeholder=_optional_text(header["placeholder"]),
             partial=bool(header["partial"]),
             recipe=_text(header["recipe"]),
-            variants=tuple(variants),
+            variants=_complete(variants),
         )
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise UnbelievableError("no rendering") from error
+
+
+def _complete(variants: list[Variant]) -> tuple[Variant, ...]:
+    if [variant.name for variant in variants] != [name for name, _ in VARIANTS]:
+        raise ValueError("not the thumbnails that were asked for")
+    return tuple(variants)
 
 
 def _shallow(value: Rendering | Variant) -> dict[str, Any]:

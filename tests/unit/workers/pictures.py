@@ -118,9 +118,8 @@ def _profile(kind: bytes, space: bytes, connection: bytes, tags: list[tuple[byte
     tags = [(b"desc", b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78)), *tags]
     at, rows, body = 128 + 4 + 12 * len(tags), b"", b""
     for name, data in tags:
-        data += bytes(-len(data) % 4)
         rows += name + struct.pack(">II", at + len(body), len(data))
-        body += data
+        body += data + bytes(-len(data) % 4)
     head = struct.pack(">I4sI4s4s4s", at + len(body), b"lcms", 0x02400000, kind, space, connection)
     head += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
     head += struct.pack(">3i", 63190, 65536, 54061)

@@ -24,7 +24,7 @@ def refused(data: bytes, **limits: object) -> Permanent:
 
 
 def noise(size: tuple[int, int] = (400, 300)) -> Image.Image:
-    return Image.frombytes("RGB", size, random.Random(7).randbytes(size[0] * size[1] * 3))
+    return Image.effect_noise(size, 90).convert("RGB")
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -152,7 +152,7 @@ def test_a_file_is_what_its_bytes_are() -> None:
 
 def test_mutated_files_end_in_a_picture_or_a_code() -> None:
     """Four hundred damaged files of every format: nothing but Permanent with a known code ever comes out."""
-    chance = random.Random(20251125)
+    chance = random.Random(20251125)  # noqa: S311 - the same files in every run
     sources = [
         saved(quadrants((90, 60)), format_)
         for format_ in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "ICO", "AVIF", "HEIF", "JPEG2000")
@@ -165,8 +165,8 @@ def test_mutated_files_end_in_a_picture_or_a_code() -> None:
         if chance.random() < 0.3:
             del data[chance.randrange(len(data)) :]
         try:
-            outcomes.add(len(seen(bytes(data)).variants))
+            outcomes.add(str(len(seen(bytes(data)).variants)))
         except Permanent as failure:
-            assert failure.code in SENTENCES
-            outcomes.add(0)
-    assert outcomes == {0, 3}
+            outcomes.add(failure.code)
+    assert outcomes <= {"3", *SENTENCES}
+    assert outcomes >= {"3", "image_corrupt", "image_truncated"}
