@@ -56,8 +56,8 @@ def _serve(channel: socket.socket) -> None:
 
 def _answer(original: int, limits: Limits) -> tuple[dict[str, Any], bytes]:
     try:
-        # Half the wall time: what needs more on a quiet machine is too costly, what stands still is not.
-        confinement.arm(memory_bytes=limits.memory_bytes, cpu_seconds=max(1.0, limits.seconds / 2))
+        cpu_seconds = limits.seconds / 2 if limits.cpu_seconds is None else limits.cpu_seconds
+        confinement.arm(memory_bytes=limits.memory_bytes, cpu_seconds=max(1.0, cpu_seconds))
         result, body = result_header(render(_read(original), limits=limits))
     except Permanent as failure:
         return {"refused": refusal_header(failure)}, b""

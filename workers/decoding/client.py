@@ -95,6 +95,8 @@ class Decoder:
                     raise _unavailable() from error
                 try:
                     return self._attempt(rest, original, limits, stopping)
+                except Permanent:
+                    raise  # the child has answered and is well
                 except (_GoneError, TimeoutError) as gone:
                     ending = self._server.reap(rest.child)
                     if ending.server_lost and isinstance(gone, _GoneError):
@@ -109,7 +111,7 @@ class Decoder:
                         raise refusal("render_timeout", seconds=limits.seconds) from gone
                     if crashes > 1:
                         raise refusal("decoder_crashed") from gone
-                except Interrupted:
+                except BaseException:  # also what is thrown into a thread from outside
                     self._server.reap(rest.child)
                     raise
 

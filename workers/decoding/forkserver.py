@@ -96,7 +96,7 @@ class ForkServer:
 
     def spawn(self) -> Child:
         """Return a fresh child; a lost server is replaced once. Raises ServerLostError."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = _pair()
         with self._lock, theirs:
             try:
                 pid = self._spawned([theirs.fileno()])
@@ -146,7 +146,7 @@ class ForkServer:
             if self._process.poll() is None:
                 return
             self._clear()
-        ours, theirs = socket.socketpair()
+        ours, theirs = _pair()
         root = str(Path(workers.__file__).resolve().parent.parent)
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         with theirs:
@@ -181,6 +181,13 @@ class ForkServer:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    try:
+        return socket.socketpair()
+    except OSError as error:  # no descriptor is left: the machine's trouble, not a picture's
+        raise ServerLostError("No channel can be made.") from error
 
 
 def _answer(control: socket.socket, seconds: float) -> dict[str, Any]:

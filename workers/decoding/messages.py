@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from workers.failures import Permanent
 from workers.imaging.limits import Limits
 from workers.imaging.refusals import SENTENCES
-from workers.imaging.rendering import Rendering, Variant
+from workers.imaging.rendering import VARIANTS, Rendering, Variant
 
+_IMAGE_TYPE = re.compile(r"image/[a-z0-9-]{1,20}")
 _MAX_RESULT_BYTES = 64 * 2**20  # three thumbnails of the extremest shape are a fiftieth of it
 
 
@@ -44,7 +46,7 @@ def refusal_of(header: Any) -> Permanent:
     if not isinstance(header, dict):
         raise UnbelievableError("no refusal")
     code, detail = header.get("code"), header.get("detail")
-    if code not in SENTENCES or not isinstance(detail, str):
+    if not isinstance(code, str) or code not in SENTENCES or not isinstance(detail, str):
         raise UnbelievableError("no refusal of ours")
     return Permanent(code, detail[:500])
 
@@ -72,26 +74,32 @@ def result_of(header: Mapping[str, Any], body: bytes) -> Rendering:
                     name=_text(told["name"]),
                     width=_positive(told["width"]),
                     height=_positive(told["height"]),
-                    content_type=_text(told["content_type"]),
+                    content_type=_image_type(told["content_type"]),
                     data=data,
                 )
             )
         gps = header["gps"]
         return Rendering(
             format=_text(header["format"]),
-            content_type=_text(header["content_type"]),
+            content_type=_image_type(header["content_type"]),
             width=_positive(header["width"]),
             height=_positive(header["height"]),
             taken_at=_optional_text(header["taken_at"]),
             camera=_optional_text(header["camera"]),
-            gps=None if gps is None else {_text(name): float(value) for name, value in gps.items()},
+            gps=None if gps is None else {_text(name): _finite(value) for name, value in gps.items()},
             placeholder=_optional_text(header["placeholder"]),
             partial=bool(header["partial"]),
             recipe=_text(header["recipe"]),
-            variants=tuple(variants),
+            variants=_complete(variants),
         )
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise UnbelievableError("no rendering") from error
+
+
+def _complete(variants: list[Variant]) -> tuple[Variant, ...]:
+    if [variant.name for variant in variants] != [name for name, _ in VARIANTS]:
+        raise ValueError("not the thumbnails that were asked for")
+    return tuple(variants)
 
 
 def _shallow(value: Rendering | Variant) -> dict[str, Any]:
@@ -104,9 +112,15 @@ def _count(value: object) -> bool:
 
 
 def _positive(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
         raise ValueError("not a length")
     return value
+
+
+def _finite(value: object) -> float:
+    if not isinstance(value, int | float) or not abs(value) < 10**9:  # also false for NaN
+        raise ValueError("not a coordinate")
+    return float(value)
 
 
 def _text(value: object) -> str:
@@ -117,3 +131,9 @@ def _text(value: object) -> str:
 
 def _optional_text(value: object) -> str | None:
     return None if value is None else _text(value)
+
+
+def _image_type(value: object) -> str:
+    if not isinstance(value, str) or not _IMAGE_TYPE.fullmatch(value):
+        raise ValueError("not the type of a picture")
+    return value

@@ -33,7 +33,7 @@ def refusing(*, kind: str, pixels: int) -> Iterator[None]:
 
 def _code_of(error: Exception) -> str:
     text = str(error).lower()
-    if "decompressed data too large" in text or "text memory" in text:
+    if "decompressed data too large" in text or "too much memory" in text:
         return "image_too_complex"  # a text or profile chunk that unpacks to far more than it holds
     if isinstance(error, EOFError) or "truncated" in text or "unexpected end" in text:
         return "image_truncated"

@@ -10,12 +10,14 @@ class Limits:
     """What one picture may cost.
 
     `pixels` and `scans` are judged from the header, before memory or time is spent. `seconds` (wall time,
-    enforced from outside) and `memory_bytes` (address space) bind the decoding child only: a picture that
-    is rendered in this process has no such net.
+    enforced from outside), `cpu_seconds` (half of `seconds` unless given: what needs more on a quiet machine
+    is too costly) and `memory_bytes` (address space) bind the decoding child only: a picture that is
+    rendered in this process has no such net.
     """
 
     pixels: int = 100_000_000
     scans: int = 100
     seconds: float = 20.0
+    cpu_seconds: float | None = None
     memory_bytes: int = 1_610_612_736
     accept_truncated: bool = False

@@ -12,6 +12,7 @@ import math
 from PIL import Image
 
 _EDGE = 32
+_NOTHING = 1e-9  # what floats leave of a term that is none, in a picture of one colour
 
 
 def placeholder_of(picture: Image.Image) -> str:
@@ -77,7 +78,9 @@ def _terms(
             else:
                 mean = term
     scale = max(map(abs, terms), default=0.0)
-    return mean, [0.5 + 0.5 * term / scale for term in terms] if scale else terms, scale
+    if scale < _NOTHING:
+        return mean, [0.0] * len(terms), 0.0
+    return mean, [0.5 + 0.5 * term / scale for term in terms], scale
 
 
 def _cosines(length: int, count: int) -> list[list[float]]:
@@ -85,4 +88,5 @@ def _cosines(length: int, count: int) -> list[list[float]]:
 
 
 def _round(value: float) -> int:
-    return math.floor(value + 0.5)  # half up, as every reader of the format expects
+    """Round half up, as every reader of the format expects; what floats add to a tie decides nothing."""
+    return math.floor(round(value, 6) + 0.5)

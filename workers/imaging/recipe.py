@@ -19,10 +19,8 @@ from workers.imaging.orientation import orientation_of, upright, upright_size
 from workers.imaging.pixels import eight_bits, full_scale, resizable
 from workers.imaging.placeholder import placeholder_of
 from workers.imaging.reading import Source, fitted, read
-from workers.imaging.rendering import Rendering, Variant
+from workers.imaging.rendering import VARIANTS, Rendering, Variant
 
-# Long edges in pixels, the largest first: each is made from the one before it.
-VARIANTS: tuple[tuple[str, int], ...] = (("large", 1280), ("medium", 480), ("small", 160))
 QUALITY = 80
 # Resizing in two steps where the picture is much larger than its thumbnail. At 1.5 no difference is seen;
 # between thumbnails it would save nothing and cost sharpness at 160 pixels.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# Long edges in pixels, the largest first: each is made from the one before it.
+VARIANTS: tuple[tuple[str, int], ...] = (("large", 1280), ("medium", 480), ("small", 160))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:

@@ -1,0 +1,117 @@
+"""Hundreds of real and hostile files end as their manifest says, in the decoder that production uses.
+
+The files stand beside the checkout (`../shared/corpus`, or where CORPUS_DIR says). A clone without them
+tests the same classes with the pictures that its other tests draw.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.workers.jpegs import only_a_picture
+from workers.decoding.client import Decoder
+from workers.failures import Permanent
+from workers.imaging.refusals import SENTENCES
+from workers.imaging.rendering import Rendering
+
+CORPUS = Path(os.environ.get("CORPUS_DIR") or Path(__file__).resolve().parents[4] / "shared" / "corpus")
+MANIFEST = CORPUS / "manifest.json"
+
+pytestmark = pytest.mark.skipif(
+    not MANIFEST.is_file(), reason=f"no corpus at {CORPUS}; CORPUS_DIR names another place"
+)
+
+Outcome = Rendering | Permanent
+Entry = dict[str, Any]
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    return tuple(json.loads(MANIFEST.read_text())["entries"])
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> Iterator[dict[str, Outcome]]:
+    """Render every file, two at a time."""
+    decoder, never = Decoder(), threading.Event()
+    decoder.start()
+
+    def outcome(entry: Entry) -> Outcome:
+        with (CORPUS / entry["file"]).open("rb") as original:
+            try:
+                return decoder.render(original, stopping=never)
+            except Permanent as failure:
+                return failure
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            yield dict(zip((each["file"] for each in entries()), pool.map(outcome, entries()), strict=True))
+    finally:
+        decoder.stop()
+
+
+def _as_labelled(entry: Entry, outcome: Outcome) -> bool:
+    """Tell whether an outcome is one that the manifest allows."""
+    if entry["outcome"] == "any" or entry.get("policy_band"):
+        return True
+    rendered = isinstance(outcome, Rendering)
+    return rendered == (entry["outcome"] == "thumbnail") or bool(rendered and entry.get("may_thumbnail"))
+
+
+def test_every_file_ends_as_its_manifest_says(outcomes: dict[str, Outcome]) -> None:
+    """Good pictures are rendered, bad ones are refused with a known code and a sentence, and none crashes."""
+    surprises = {
+        entry["file"]: getattr(outcomes[entry["file"]], "code", "rendered")
+        for entry in entries()
+        if not _as_labelled(entry, outcomes[entry["file"]])
+    }
+    assert not surprises
+    refused = {outcome.code for outcome in outcomes.values() if isinstance(outcome, Permanent)}
+    assert refused <= set(SENTENCES) - {"decoder_crashed", "render_timeout", "render_memory"}
+
+
+def test_every_rendering_is_whole_and_clean(outcomes: dict[str, Outcome]) -> None:
+    """Three thumbnails, none larger than its source or of no width, none with a byte that is no picture."""
+    for file, outcome in outcomes.items():
+        if not isinstance(outcome, Rendering):
+            continue
+        assert [each.name for each in outcome.variants] == ["large", "medium", "small"], file
+        for each, edge in zip(outcome.variants, (1280, 480, 160), strict=True):
+            assert 1 <= each.width <= outcome.width, file
+            assert 1 <= each.height <= outcome.height, file
+            assert max(each.width, each.height) == min(edge, max(outcome.width, outcome.height)), file
+            assert only_a_picture(each.data), file
+
+
+def test_sizes_are_as_a_person_sees_them(outcomes: dict[str, Outcome]) -> None:
+    """The made orientation files stand upright whatever their tag, and others have their manifest's size."""
+    for entry in entries():
+        outcome = outcomes[entry["file"]]
+        if not isinstance(outcome, Rendering) or entry["size"] is None:
+            continue
+        told = [outcome.width, outcome.height]
+        if "upright" in entry:
+            assert told == entry["upright"], entry["file"]
+        else:
+            assert sorted(told) == sorted(entry["size"]), entry["file"]
+
+
+def test_made_metadata_is_read(outcomes: dict[str, Outcome]) -> None:
+    """Camera, time with zone and place of the file whose values are known."""
+    (entry,) = (each for each in entries() if each.get("metadata"))
+    known, outcome = entry["metadata"], outcomes[entry["file"]]
+    assert isinstance(outcome, Rendering)
+    assert outcome.camera == f"{known['make']} {known['model']}"
+    assert outcome.taken_at == known["date"]
+    assert outcome.gps is not None
+    assert outcome.gps["latitude"] == pytest.approx(known["lat"], abs=1e-4)
+    assert outcome.gps["longitude"] == pytest.approx(known["lon"], abs=1e-4)
