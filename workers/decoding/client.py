@@ -20,7 +20,7 @@ from typing import BinaryIO
 from workers.decoding import frames
 from workers.decoding.forkserver import Child, ForkServer, ServerLostError
 from workers.decoding.messages import UnbelievableError, limits_header, refusal_of, result_of, result_size
-from workers.failures import Interrupted, Throttled
+from workers.failures import Interrupted, Permanent, Throttled
 from workers.imaging.limits import Limits
 from workers.imaging.refusals import refusal
 from workers.imaging.rendering import Rendering

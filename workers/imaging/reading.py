@@ -144,8 +144,16 @@ def _decoded(data: bytes, kind: Format, edge: int, limits: Limits, *, partial: b
         picture.close()
         picture = _opened(data, kind, limits)
         picture.load()
-    found = picture.format or kind.name
-    return Source(picture, found, Image.MIME.get(found, "application/octet-stream"), size, partial)
+    return Source(picture, picture.format or kind.name, _content_type(picture), size, partial)
+
+
+def _content_type(picture: ImageFile.ImageFile) -> str:
+    """Return the type under which the original is best served."""
+    if picture.format == "MPO":
+        return "image/jpeg"  # a JPEG with a second picture behind it, which every browser shows
+    if picture.format == "HEIF":
+        return picture.get_format_mimetype() or "image/heif"  # tells HEIC from other codecs
+    return Image.MIME[picture.format or "JPEG"]
 
 
 def _opened(data: bytes, kind: Format, limits: Limits) -> ImageFile.ImageFile:

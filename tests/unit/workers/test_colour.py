@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from PIL import Image
 
@@ -13,6 +15,7 @@ DISPLAY_P3 = matrix_profile(
 )
 ADOBE_RGB = matrix_profile((0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446), 2.2)
 SRGB_LIKE = matrix_profile((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141), 2.2)
+LOSSLESS: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100}}
 
 
 def _filled(mode: str, value: object, size: tuple[int, int] = (200, 150)) -> Image.Image:
@@ -33,7 +36,7 @@ def test_a_profile_is_applied(
     format_: str, profile: bytes, stored: tuple[int, ...], looks: tuple[int, ...]
 ) -> None:
     """Pure sRGB red and green, written in wider spaces, are pure again, and the profile is gone."""
-    options = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100}}.get(format_, {})
+    options = LOSSLESS.get(format_, {})
     data = saved(_filled("RGB", stored), format_, icc_profile=profile, **options)
     assert near(colour(seen(data)), looks, 12)
     assert near(colour(seen(saved(_filled("RGB", stored), "PNG"))), stored), "without a profile it is sRGB"

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 from PIL import Image
@@ -36,7 +36,7 @@ def decoder() -> Iterator[Decoder]:
 
 
 @contextlib.contextmanager
-def running(**options: int) -> Iterator[Decoder]:
+def running(**options: Any) -> Iterator[Decoder]:
     decoder = Decoder(**options)
     decoder.start()
     try:
@@ -53,9 +53,9 @@ def spooled(data: bytes) -> Iterator[BinaryIO]:
         yield file
 
 
-def render(decoder: Decoder, data: bytes = PICTURE, **limits: float) -> Rendering:
+def render(decoder: Decoder, data: bytes = PICTURE, **limits: Any) -> Rendering:
     with spooled(data) as file:
-        return decoder.render(file, stopping=NEVER, limits=Limits(**limits) if limits else None)  # type: ignore[arg-type]
+        return decoder.render(file, stopping=NEVER, limits=Limits(**limits) if limits else None)
 
 
 def child_of(decoder: Decoder) -> int:

@@ -83,14 +83,15 @@ def test_a_refusal_survives_the_way() -> None:
     """Code and sentence arrive; a code that is not ours is not believed."""
     failure = refusal_of(refusal_header(refusal("image_empty")))
     assert (failure.code, failure.detail) == ("image_empty", refusal("image_empty").detail)
-    for lie in (
+    lies: list[object] = [
         None,
         [],
         {},
         {"code": "root", "detail": "x"},
         {"code": "image_empty", "detail": 1},
         {"code": []},
-    ):
+    ]
+    for lie in lies:
         with pytest.raises(UnbelievableError):
             refusal_of(lie)
 

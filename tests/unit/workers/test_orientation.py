@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from PIL import Image
 
 from tests.unit.workers.pictures import quadrants, saved, seen, stands_upright, turned
 
-LOSSLESS = {"WEBP": {"lossless": True}, "HEIF": {"quality": -1}}
+LOSSLESS: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "HEIF": {"quality": -1}}
 
 
 @pytest.mark.parametrize("tag", range(1, 9))

@@ -152,7 +152,7 @@ def test_a_file_is_what_its_bytes_are() -> None:
 
 def test_mutated_files_end_in_a_picture_or_a_code() -> None:
     """Four hundred damaged files of every format: nothing but Permanent with a known code ever comes out."""
-    chance = random.Random(20251125)  # noqa: S311 - the same files in every run
+    chance = random.Random(20251125)
     sources = [
         saved(quadrants((90, 60)), format_)
         for format_ in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "ICO", "AVIF", "HEIF", "JPEG2000")
