@@ -147,9 +147,7 @@ class Door:
                 ping_mongodb=self._ping,
                 ring=lambda queue, document: self.rung.append((queue, document["_id"])),
             ),
-            authenticator=Authenticator(
-                find_user=self._find_user, secrets=[SECRET], clock=lambda: NOW.timestamp()
-            ),
+            authenticator=Authenticator(find_user=self._find_user, secrets=[SECRET], clock=NOW.timestamp),
             clock=lambda: NOW,
             new_id=lambda: self.ids.pop(0) if self.ids else "00000000-0000-4000-8000-000000000000",
             zone=ZoneInfo(self.zone),

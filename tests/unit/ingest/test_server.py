@@ -278,8 +278,7 @@ def test_a_reader_that_takes_nothing_is_cut_off(door: Door) -> None:
 
 
 def test_an_upgrade_is_not_offered(port: int) -> None:
-    """A WebSocket handshake is a GET like others, and what follows it is not read as requests."""
+    """A WebSocket handshake is a GET like others: never 101, and the connection goes on speaking HTTP."""
     handshake = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     received = talk(port, handshake, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", pause=0.1)
-    assert statuses(received)[0] == 200
-    assert received.count(b'{"status":"ok"}') == 1
+    assert statuses(received) == [200, 200]
