@@ -85,6 +85,8 @@ password = "{PASSWORD}"
 # Its HTTP client sends some empty forms in chunks, which is refused whatever they hold.
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "401", "404", "411"]
+[checks.negative_data_rejection]
+expected-statuses = ["400", "401", "404", "405", "411", "413", "415"]
 """,
             encoding="utf-8",
         )
