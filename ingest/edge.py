@@ -5,6 +5,7 @@
 - Falcon waits for the first piece of a body before it looks at the request at all, so a caller without a
   token could make it read, and one that announces 20 GB would be asked to begin. It is handed an empty first
   piece here; the real ones are received when a resource asks for them.
+- A caller that hangs up in the middle of a picture does not have the rest of it read from the store.
 - An answer that breaks off (the blob store went away in the middle of a picture) is told in one line; the
   server then cuts the connection, because the promised Content-Length was not reached.
 """
@@ -24,11 +25,16 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 FORMAT = "ingest.format"  # the scope's key for the route's extension: `json`, or None
+GONE = "ingest.gone"  # set in the scope's `state` by our server when the connection is lost
 _SLASHES = re.compile("/{2,}")
 _API = "/api/"
 _EXTENSION = ".json"
 
 log = structlog.get_logger(__name__)
+
+
+class CallerGoneError(Exception):
+    """The connection was lost before the answer was out."""
 
 
 def tidied(path: str) -> tuple[str, str | None]:
@@ -62,7 +68,17 @@ class Edge:
                 return {"type": "http.request", "body": b"", "more_body": True}
             return await receive()
 
+        state = scope.setdefault("state", {})
+
+        async def send_while_there(message: Message) -> None:
+            if state.get(GONE):
+                raise CallerGoneError
+            await send(message)
+
+        routed = {**scope, "path": path, FORMAT: extension}
         try:
-            await self._app({**scope, "path": path, FORMAT: extension}, receive_when_asked, send)
+            await self._app(routed, receive_when_asked, send_while_there)
+        except CallerGoneError:
+            log.debug("caller hung up")
         except Exception as error:  # noqa: BLE001 - the last line: what Falcon could not turn into an answer
             log.warning("answer broke off", error=type(error).__name__)

@@ -19,6 +19,7 @@ from types import FrameType
 
 import structlog
 import uvicorn
+import uvloop
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 from redis import Redis
@@ -78,8 +79,8 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
             file=sys.stderr,
         )
         return 2
-    with _signals_as_seen(), listener:
-        return asyncio.run(_serve(settings, listener))
+    with _signals_as_seen(), listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings, listener))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -23,23 +23,23 @@ def _object(properties: Schema, **more: Any) -> Schema:
 
 PARAMETERS: Schema = {
     "type": "object",
-    "description": "All are optional; parameters of other names are echoed as well.",
+    "description": "All are optional, and echoed whatever they hold; where text is meant, anything else counts "
+    "as absent. Parameters of other names are echoed as well.",
     "properties": {
-        "album_id": {"type": "string", "description": "Album of the image: any text."},
-        "filename": {"type": "string", "description": "Name of the image file."},
+        "album_id": {"description": "Album of the image: any text.", "examples": ["5005800000HEXCtAAP"]},
+        "filename": {"description": "Name of the image file.", "examples": ["Image123.jpg"]},
         "import_type": {
-            "type": "string",
             "description": "Kind of source; `salesforce` where it is left out.",
+            "examples": ["salesforce"],
         },
         "metadatas": {
-            "type": "object",
-            "additionalProperties": True,
             "description": "Whatever is to be kept with the image, as `metadatas[name]=value` in a form.",
+            "examples": [{"attachmentId": "00P4I00000zyw3eUAA"}],
         },
         "attachment_id": {
-            "type": "string",
             "description": "Salesforce id of the attachment, 15 or 18 characters. Without a possible one the "
             "import is recorded as failed, with a code that says why.",
+            "examples": ["00P4I00000zyw3eUAA"],
         },
     },
     "additionalProperties": True,
@@ -141,6 +141,7 @@ def _json(description: str, schema: str, **more: Any) -> Schema:
 
 
 def _get(  # noqa: PLR0913 - all of it by keyword
+    name: str,
     *,
     summary: str,
     description: str,
@@ -150,12 +151,15 @@ def _get(  # noqa: PLR0913 - all of it by keyword
     security: str | None = None,
     more: Schema | None = None,
 ) -> Schema:
+    """Describe GET, and HEAD, which answers the same without a body."""
     said: Schema = {"summary": summary, "description": description}
     if parameters:
         said["parameters"] = [_ref_free(name) for name in parameters]
     said["responses"] = {**_responses(success, *problems), **(more or {})}
     said["security"] = [] if security is None else [{security: []}]
-    return {"get": said, "head": said}
+    bare = {"description": said["responses"]["200"]["description"]}
+    head = {**said, "operationId": f"head_{name}", "responses": {**said["responses"], "200": bare}}
+    return {"get": {**said, "operationId": f"get_{name}"}, "head": head}
 
 
 def _ref_free(name: str) -> Schema:
@@ -177,14 +181,18 @@ _PAGE: Schema = {"description": "A page.", "content": {"text/html": {}}}
 _TOKEN_PROBLEMS = ("401", "404", "411", "503")
 _BODY: Schema = {
     "content": {
-        kind: {"schema": _ref("schemas", "Parameters")}
-        for kind in ("application/x-www-form-urlencoded", "application/json", "multipart/form-data")
+        "application/x-www-form-urlencoded": {"schema": _ref("schemas", "Parameters")},
+        "multipart/form-data": {"schema": _ref("schemas", "Parameters")},
+        "application/json": {
+            "schema": {"description": "An object of the same parameters; anything else is echoed as `_json`."}
+        },
     }
 }
 
 _PATHS: Schema = {
     "/api/v1/imports": {
         "post": {
+            "operationId": "ask_for_import",
             "summary": "Ask for an import",
             "description": "Answers 200 when the import is durably recorded. A second request makes a second "
             "import. Query parameters win over those of the body.",
@@ -197,6 +205,12 @@ _PATHS: Schema = {
                         "Location": {"schema": {"type": "string"}, "description": "Where GET shows it."},
                         "X-token": {"schema": {"type": "string"}, "description": "The token, renewed."},
                     },
+                    links={
+                        "import": {
+                            "operationId": "get_import",
+                            "parameters": {"import_id": "$response.body#/id"},
+                        }
+                    },
                 ),
                 *("400", "401", "408", "411", "413", "415", "503"),
             ),
@@ -204,22 +218,46 @@ _PATHS: Schema = {
         }
     },
     "/api/v1/imports/{import_id}": _get(
+        "import",
         summary="See how far an import is",
         description="The import as POST answered it, then its state. `image_id` is set when the image exists.",
-        success=_json("The import.", "ImportState"),
+        success=_json(
+            "The import.",
+            "ImportState",
+            links={
+                f"{verb}_image": {
+                    "operationId": f"{verb}_image",
+                    "parameters": {"image_id": "$response.body#/image_id"},
+                }
+                for verb in ("get", "head")
+            },
+        ),
         problems=_TOKEN_PROBLEMS,
         parameters=("import_id",),
         security="token",
     ),
     "/api/v1/images/{image_id}": _get(
+        "image",
         summary="See what an import brought",
         description="Sizes are as a person sees the picture. The `url`s are fetched with the same token.",
-        success=_json("The image entry.", "Image"),
+        success=_json(
+            "The image entry.",
+            "Image",
+            links={
+                f"{verb}_{name}": {
+                    "operationId": f"{verb}_{name}",
+                    "parameters": {"image_id": "$response.body#/id"},
+                }
+                for verb in ("get", "head")
+                for name in ("original", "thumbnail", "dashboard_thumbnail")
+            },
+        ),
         problems=_TOKEN_PROBLEMS,
         parameters=("image_id",),
         security="token",
     ),
     "/api/v1/images/{image_id}/original": _get(
+        "original",
         summary="Fetch the original",
         description="The very bytes that came from the source, as a download.",
         success=_BYTES,
@@ -229,6 +267,7 @@ _PATHS: Schema = {
         more=_UNCHANGED,
     ),
     "/api/v1/images/{image_id}/thumbnails/{name}": _get(
+        "thumbnail",
         summary="Fetch a thumbnail",
         description="Re-encoded, without any metadata.",
         success=_BYTES,
@@ -238,12 +277,14 @@ _PATHS: Schema = {
         more=_UNCHANGED,
     ),
     "/livez": _get(
+        "life",
         summary="Tell whether the process lives",
         description="Asks no store.",
         success={"description": "It lives.", "content": {"application/json": {}}},
         problems=("411",),
     ),
     "/readyz": _get(
+        "readiness",
         summary="Tell whether requests can be served",
         description="503 while MongoDB cannot be reached; Redis being away is told in a 200.",
         success={"description": "They can.", "content": {"application/json": {}}},
@@ -251,6 +292,7 @@ _PATHS: Schema = {
         more={"503": {"description": "Not now.", "content": {"application/json": {}}}},
     ),
     "/metrics": _get(
+        "metrics",
         summary="Metrics in the text format of Prometheus",
         description="For the operator. Answers 200 while stores are away.",
         success={"description": "The metrics.", "content": {"text/plain": {}}},
@@ -258,6 +300,7 @@ _PATHS: Schema = {
         security="operator",
     ),
     "/dashboard": _get(
+        "dashboard",
         summary="A page that shows what happens",
         description="For the operator. Refreshes itself.",
         success=_PAGE,
@@ -265,6 +308,7 @@ _PATHS: Schema = {
         security="operator",
     ),
     "/dashboard/images/{image_id}/{name}": _get(
+        "dashboard_thumbnail",
         summary="A thumbnail on the operator's page",
         description="For the operator, of whichever organization.",
         success=_BYTES,
@@ -274,18 +318,21 @@ _PATHS: Schema = {
         more=_UNCHANGED,
     ),
     "/openapi.json": _get(
+        "description",
         summary="This description",
         description="OpenAPI 3.1.",
         success={"description": "The description.", "content": {"application/json": {}}},
         problems=("411",),
     ),
     "/docs": _get(
+        "docs",
         summary="This description for people",
         description="A page without script.",
         success=_PAGE,
         problems=("411",),
     ),
     "/style.css": _get(
+        "style",
         summary="The style of the pages",
         description="One sheet for all of them.",
         success={"description": "The sheet.", "content": {"text/css": {}}},

@@ -29,11 +29,13 @@ a { color: var(--accent); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .7rem .9rem; }
 .card b { display: block; font-size: 1.5rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .card span { color: var(--soft); font-size: .85rem; }
+.scroll + .scroll { margin-top: .75rem; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .5rem .9rem; border-top: 1px solid var(--line); vertical-align: middle; }
 tr:first-child th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .85rem; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, td:last-child { min-width: 5.5rem; }
 td small { color: var(--soft); display: block; }
 code, pre { font: .85rem/1.5 ui-monospace, monospace; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .9rem; overflow-x: auto; }
@@ -64,6 +66,12 @@ def tag(element: str, /, *inside: object, **attributes: object) -> Markup:
     if element in ("img", "meta", "link"):
         return Markup(f"<{element}{written}>")
     return Markup(f"<{element}{written}>{''.join(text(one) for one in inside)}</{element}>")
+
+
+def prose(sentence: str) -> Markup:
+    """Return a sentence with what stands between backticks as code."""
+    parts = enumerate(sentence.split("`"))
+    return Markup("".join(tag("code", part) if n % 2 else text(part) for n, part in parts))
 
 
 def table(

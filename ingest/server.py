@@ -17,6 +17,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from ingest.edge import GONE
+
 MAX_HEADER_BYTES = 32 * 1024
 MAX_URL_BYTES = 16 * 1024
 DRAIN_BYTES = 4 * 2**20
@@ -83,6 +85,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """End: no timer may outlive its connection."""
         for name in list(self._timers):
             self._stop(name)
+        if self.cycle is not None:
+            self.cycle.scope.setdefault("state", {})[GONE] = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -66,7 +66,8 @@ class Body:
     """A blob's bytes, that remembers whether it was closed."""
 
     def __init__(self, content: bytes) -> None:
-        self._pieces = iter([content])
+        self._pieces = iter([content[start : start + 65_536] for start in range(0, len(content), 65_536)])
+        self.given = 0
         self.closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -74,6 +75,7 @@ class Body:
 
     async def __anext__(self) -> bytes:
         for piece in self._pieces:
+            self.given += len(piece)
             return piece
         raise StopAsyncIteration
 
@@ -147,9 +149,7 @@ class Door:
                 ping_mongodb=self._ping,
                 ring=lambda queue, document: self.rung.append((queue, document["_id"])),
             ),
-            authenticator=Authenticator(
-                find_user=self._find_user, secrets=[SECRET], clock=lambda: NOW.timestamp()
-            ),
+            authenticator=Authenticator(find_user=self._find_user, secrets=[SECRET], clock=NOW.timestamp),
             clock=lambda: NOW,
             new_id=lambda: self.ids.pop(0) if self.ids else "00000000-0000-4000-8000-000000000000",
             zone=ZoneInfo(self.zone),

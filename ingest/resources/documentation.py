@@ -7,7 +7,7 @@ from typing import Any
 from falcon.asgi import Request, Response
 
 from ingest import openapi, pages, present
-from ingest.pages import Markup, tag
+from ingest.pages import Markup, prose, tag
 
 EXAMPLE = """curl "$BASE_URL/api/v1/imports" \\
   -H "Authorization: Token token=\\"$TOKEN\\"" \\
@@ -65,17 +65,23 @@ def _page(document: dict[str, Any]) -> bytes:
     info = document["info"]
     sections: list[Markup] = []
     for path, methods in document["paths"].items():
-        for method, said in methods.items():
-            sections.append(tag("h2", tag("code", f"{method.upper()} {path}"), " ", said["summary"]))
-            sections.append(tag("p", said.get("description", "")))
-            parameters = _parameters(said)
-            if parameters:
-                sections.append(pages.table(("Parameter", "In", "Meaning"), parameters))
-            answers = [
-                (tag("code", status), answer.get("description") or _shared(document, answer)["description"])
-                for status, answer in said["responses"].items()
-            ]
-            sections.append(pages.table(("Status", "When"), answers))
+        # HEAD answers as GET does, so the two are one section.
+        said = next(iter(methods.values()))
+        named = f"{', '.join(method.upper() for method in methods)} {path}"
+        sections.append(tag("h2", said["summary"]))
+        sections.append(tag("p", tag("code", named)))
+        sections.append(tag("p", prose(said["description"])))
+        parameters = _parameters(said)
+        if parameters:
+            sections.append(pages.table(("Parameter", "In", "Meaning"), parameters))
+        answers = [
+            (
+                tag("code", status),
+                prose(answer.get("description") or _shared(document, answer)["description"]),
+            )
+            for status, answer in said["responses"].items()
+        ]
+        sections.append(pages.table(("Status", "When"), answers))
     return pages.page(
         f"{info['title']} · documentation",
         tag("header", tag("h1", info["title"]), tag("p", info["description"])),
@@ -89,11 +95,13 @@ def _page(document: dict[str, Any]) -> bytes:
 
 
 def _parameters(said: dict[str, Any]) -> list[tuple[Any, ...]]:
-    rows = [(tag("code", one["name"]), one["in"], one["description"]) for one in said.get("parameters", ())]
+    rows = [
+        (tag("code", one["name"]), one["in"], prose(one["description"])) for one in said.get("parameters", ())
+    ]
     content = said.get("requestBody", {}).get("content", {})
     form = content.get("application/x-www-form-urlencoded", {}).get("schema", {})
     properties = openapi.PARAMETERS["properties"] if form else {}
-    return rows + [(tag("code", name), "body", one["description"]) for name, one in properties.items()]
+    return rows + [(tag("code", name), "body", prose(one["description"])) for name, one in properties.items()]
 
 
 def _shared(document: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_a_redis_that_is_away_is_left_alone_for_a_while_and_then_tried_again() -
     ringer.start()
     for n in range(20):
         ringer.ring("fetch", document(str(n)))
-    assert soon(lambda: ringer._waiting.empty())
+    assert soon(ringer._waiting.empty)
     assert bells.asked == 1
     bells.error = None
     time.sleep(0.6)
