@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from PIL import Image
 
+from tests.unit.workers.pictures import quadrants, saved, turned
 from tests.world import SIZES, World
 
 
@@ -49,3 +54,64 @@ def test_an_image_tells_where_its_files_are(world: World) -> None:
     for thumbnail in image["thumbnails"]:
         assert max(thumbnail["width"], thumbnail["height"]) <= SIZES[thumbnail["name"]]
         assert world.blob(thumbnail["url"]).headers["Content-Type"] == thumbnail["content_type"]
+
+
+def drawn() -> dict[str, tuple[bytes, str | None]]:
+    """Return a picture of each class and the code that it must end with, None for an image."""
+    photo = saved(quadrants((1500, 1000)), "JPEG")
+    grey16 = Image.new("I;16", (64, 48), 40_000)
+    good: dict[str, bytes] = {
+        "plain.jpg": photo,
+        "progressive.jpg": saved(quadrants(), "JPEG", progressive=True),
+        "ink.jpg": saved(quadrants().convert("CMYK"), "JPEG"),
+        "palette.gif": saved(quadrants().convert("P"), "GIF"),
+        "clear.png": saved(quadrants().convert("RGBA"), "PNG"),
+        "deep.png": saved(grey16, "PNG"),
+        "page.tif": saved(quadrants(), "TIFF"),
+        "web.webp": saved(quadrants(), "WEBP"),
+        "new.avif": saved(quadrants(), "AVIF"),
+        "phone.heic": saved(quadrants(), "HEIF"),
+        "old.bmp": saved(quadrants(), "BMP"),
+        "wavelet.jp2": saved(quadrants(), "JPEG2000"),
+        "dot.png": saved(Image.new("RGB", (1, 1)), "PNG"),
+        "line.png": saved(Image.new("L", (1, 5000)), "PNG"),
+        "not-what-it-says.txt": photo,
+        **{f"turned-{tag}.jpg": turned(tag, "JPEG") for tag in range(1, 9)},
+    }
+    bad: dict[str, tuple[bytes, str]] = {
+        "cut.jpg": (photo[: len(photo) // 2], "image_truncated"),
+        "bomb.png": (_png_that_claims(60_000, 60_000), "image_too_large"),
+        "letter.pdf": (b"%PDF-1.4\n%%EOF\n" * 20, "image_unsupported"),
+        "drawing.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image_unsupported"),
+        "noise.jpg": (b"\xff\xd8\xff\xe0" + bytes(range(256)) * 8, "image_corrupt"),
+        "nothing.jpg": (b"", "attachment_empty"),
+    }
+    return {**{name: (data, None) for name, data in good.items()}, **bad}
+
+
+def _png_that_claims(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 64))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_each_class_of_picture_comes_to_its_end(world: World) -> None:
+    """Every admitted kind becomes an image, every hostile one a code, side by side in the same workers."""
+    classes = drawn()
+    ids = {world.submit(world.attach(name, data), name): name for name, (data, _code) in classes.items()}
+    world.rest(ids)
+    ends: dict[str, Any] = {}
+    for import_id, name in ids.items():
+        error = world.document(import_id)["error"]
+        ends[name] = error and error["code"]
+    assert ends == {name: code for name, (_data, code) in classes.items()}
+    world.idle()
+    failed = {name for name, (_data, code) in classes.items() if code}
+    assert world.audit(expected=lambda name: "failed" if name in failed else "succeeded").faults() == {}
