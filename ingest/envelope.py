@@ -21,6 +21,7 @@ from ingest.budget import Budget
 from ingest.traffic import Traffic
 
 SMALLEST_COMPRESSED = 1_024  # bytes; below that gzip saves no packet
+PROBES = ("/livez", "/readyz", "/metrics")
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,9 @@ class Envelope:
         route = req.uri_template or "none"  # the template, never the path: an id is data
         self._traffic.saw(req.method, route, resp.status_code, seconds)
         identity = req.context.identity
-        log.info(
+        # Probes come every few seconds for ever; they are worth a line where something is wrong.
+        say = log.debug if route in PROBES and resp.status_code < 400 else log.info
+        say(
             "request",
             method=req.method,
             route=route,
