@@ -43,6 +43,8 @@ def fetching(*, sources: Sources, blobs: Blobs, spool_dir: Path, max_bytes: int,
                 spool_dir=spool_dir,
                 max_bytes=max_bytes,
                 deadline=Deadline(seconds, stopping=stop),
+                known=document.get("listed"),
+                group=document.get("group_id") is not None,
             )
 
     return work

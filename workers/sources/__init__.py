@@ -13,10 +13,20 @@ from typing import Any, Protocol
 
 from workers.credentials import Credentials
 from workers.failures import Throttled
-from workers.sources.record import Received, Record, Source, Visit
+from workers.sources.record import ListedRecord, Listing, Received, Record, Source, Visit, listed
 from workers.sources.salesforce.opening import open_org
 
-__all__ = ["SOURCES", "Received", "Record", "Source", "Sources", "Visit"]
+__all__ = [
+    "SOURCES",
+    "ListedRecord",
+    "Listing",
+    "Received",
+    "Record",
+    "Source",
+    "Sources",
+    "Visit",
+    "listed",
+]
 
 
 class Open(Protocol):

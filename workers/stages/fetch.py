@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.blobs.seam import Blobs
 from common.sources import judge
 from workers.deadlines import Deadline
 from workers.failures import Interrupted, Permanent
-from workers.sources.record import Source
+from workers.sources.record import Source, listed
 from workers.spool import spool_file
 
 
@@ -35,15 +37,21 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
     spool_dir: Path,
     max_bytes: int,
     deadline: Deadline,
+    known: Mapping[str, Any] | None = None,
+    group: bool = False,
 ) -> Original:
     """Fetch a record and return once its bytes are stored. Raises a Failure, or what the blobs raise.
+
+    `known` is what its import keeps under `listed`; then the row is not asked for again. `group` says that
+    the import belongs to one.
 
     The file in work has no name from the beginning, so that nothing is left of it however this ends.
     """
     judged = judge(import_type=source_type, attachment_id=record_id)
     if judged.record_id is None:  # the door has judged it, but a document may be older than its rules
         raise Permanent(judged.code or "attachment_id_invalid", judged.detail or "")
-    visit = source.visit(judged.record_id, deadline=deadline)
+    row = listed(judged.record_id, known)
+    visit = source.visit(judged.record_id, deadline=deadline, known=row, group=group)
     record = visit.describe()
     with spool_file(spool_dir) as spool:
         received = visit.stream(record, spool, max_bytes=max_bytes)

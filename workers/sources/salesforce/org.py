@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from common.sources import SourceIdError, salesforce_id
+from common.sources import SourceIdError, case_id, salesforce_id
 from workers.deadlines import Deadline
 from workers.failures import Interrupted, Permanent
+from workers.sources.record import Record
+from workers.sources.salesforce.attempt import Attempt
+from workers.sources.salesforce.listing import CaseListing
 from workers.sources.salesforce.logins import Account, log_in
 from workers.sources.salesforce.sessions import Session, Sessions
 from workers.sources.salesforce.standing import Standing
@@ -38,12 +41,29 @@ class SalesforceOrg:
         if account.instance is not None:
             self.wire.admit(account.instance)
 
-    def visit(self, record_id: str, *, deadline: Deadline) -> SalesforceVisit:
+    def visit(
+        self, record_id: str, *, deadline: Deadline, known: Record | None = None, group: bool = False
+    ) -> SalesforceVisit:
         """Begin an attempt at a record. Raises Permanent for an id that must not become part of a URL."""
-        try:
-            return SalesforceVisit(self, salesforce_id(record_id), deadline)
-        except SourceIdError as error:
-            raise Permanent(error.code, error.detail) from None
+        checked = _checked(salesforce_id, record_id)
+        return SalesforceVisit(Attempt(self, checked, deadline, group=group), checked, known=known)
+
+    def images_of(
+        self,
+        album_id: str,
+        *,
+        created_since: datetime | None = None,
+        include_emails: bool = True,
+        deadline: Deadline,
+    ) -> CaseListing:
+        """List what hangs on a Case. Raises Permanent for an id that is no Case's."""
+        checked = _checked(case_id, album_id)
+        return CaseListing(
+            Attempt(self, checked, deadline, group=True),
+            checked,
+            created_since=created_since,
+            include_emails=include_emails,
+        )
 
     def moved(self, session: Session) -> None:
         """Note a redirect: where the login names the instance, the next one names it anew."""
@@ -79,3 +99,10 @@ class SalesforceOrg:
                 raise Interrupted from None
             verdict = of_break(error)
             raise (verdict.of_organization() if isinstance(verdict, TroubleError) else verdict) from None
+
+
+def _checked(read: Callable[[str], str], text: str) -> str:
+    try:
+        return read(text)
+    except SourceIdError as error:
+        raise Permanent(error.code, error.detail) from None
