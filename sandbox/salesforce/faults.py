@@ -16,6 +16,11 @@ used up (null: for ever); `kind` what happens:
     truncate          announce the whole body and close after `after_bytes` (half of it)
     wrong_length      answer well-formed with `cut` (1) bytes fewer than the row promises
     garble            flip one byte in the middle of the body
+    padded            send one byte more than the row promises
+    gzip              compress the body though nobody asked for it
+    chunked           send the body whole, in chunks and without a length
+    endless           send the body again and again, in chunks, until the client goes
+    drip_headers      send a header without end, twenty letters a second
 """
 
 from __future__ import annotations
@@ -41,6 +46,11 @@ KINDS = (
     "truncate",
     "wrong_length",
     "garble",
+    "padded",
+    "gzip",
+    "chunked",
+    "endless",
+    "drip_headers",
 )
 _OPTIONS = {
     "status",

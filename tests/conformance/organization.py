@@ -84,6 +84,13 @@ class World:
         order = {"name": name, "content_base64": encoded, "fields": fields}
         return str(self.control("POST", "attachments", order)["id"])
 
+    def keep(self, kind: str, content: bytes | None = None, **fields: Any) -> str:
+        """Keep a record of another kind and return its id."""
+        order: dict[str, Any] = {"type": kind, "fields": fields}
+        if content is not None:
+            order["content_base64"] = base64.b64encode(content).decode()
+        return str(self.control("POST", "records", order)["id"])
+
     def spoil(self, kind: str, **fault: Any) -> None:
         """Put a fault in force."""
         told = self.control("POST", "faults", {"kind": kind, **fault})

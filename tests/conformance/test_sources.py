@@ -66,7 +66,8 @@ def test_new_credentials_make_a_new_session(world: World) -> None:
     ("status", "body", "verdict"),
     [
         (404, told("NOT_FOUND"), (Permanent, "attachment_not_found")),
-        (404, told("ENTITY_IS_DELETED"), (Permanent, "attachment_not_found")),
+        (404, told("ENTITY_IS_DELETED"), (Permanent, "attachment_deleted")),
+        (400, told("INVALID_TYPE"), (Permanent, "salesforce_object_hidden")),
         (403, told("INSUFFICIENT_ACCESS_OR_READONLY"), (Permanent, "attachment_refused")),
         (403, told("API_DISABLED_FOR_ORG"), (Permanent, "attachment_refused")),
         (403, "<html>no</html>", (Permanent, "attachment_refused")),

@@ -122,6 +122,15 @@ _missing = _permanent(
     " Check the id, and that the user may read the record it hangs on.",
     may_appear=True,
 )
+_deleted = _permanent(
+    "attachment_deleted",
+    "The attachment lies in Salesforce's recycle bin: restore it there, then `imports retry`, or upload it again.",
+)
+_hidden = _permanent(
+    "salesforce_object_hidden",
+    "The integration user may not read an object that is asked for: give it read access to Case, Attachment,"
+    " EmailMessage and Files (`imports organization check` tells which is missing), then retry.",
+)
 _forbidden = _permanent(
     "attachment_refused",
     "Salesforce refuses this to the integration user: give it API Enabled and read access to the record.",
@@ -148,7 +157,7 @@ TABLE: tuple[Row, ...] = (
     Row((429,), "", "", _busy),
     Row((401,), "", "", lambda _: SessionRefusedError()),
     Row((range(300, 400),), "", "", lambda _: MovedError()),
-    Row((), "ENTITY_IS_DELETED", "", _missing),
+    Row((), "ENTITY_IS_DELETED", "", _deleted),
     Row((410,), "", "", _retired),
     Row((), "UNSUPPORTED_API_VERSION", "", _retired),
     Row((404,), "NOT_FOUND", "api version", _retired),
@@ -156,6 +165,7 @@ TABLE: tuple[Row, ...] = (
     Row((403,), "SERVER_UNAVAILABLE", "", _out_of_order),
     Row((403,), "", "", _forbidden),
     Row((400,), "INSUFFICIENT_ACCESS", "", _forbidden),
+    Row((400,), "INVALID_TYPE", "", _hidden),
     Row((400,), "MALFORMED_ID", "", _misspelt),
     Row((400,), "UNABLE_TO_LOCK_ROW", "", _locked),
     Row((400,), "QUERY_TIMEOUT", "", _locked),
