@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 from common.blobs.seam import Blobs
 from common.sources import judge
 from workers.deadlines import Deadline
-from workers.failures import Interrupted, Permanent
-from workers.sources.record import Source, listed
+from workers.failures import Failure, Interrupted, Permanent
+from workers.sources.record import Source, Visit, listed
 from workers.spool import spool_file
 
 
@@ -52,20 +53,21 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
         raise Permanent(judged.code or "attachment_id_invalid", judged.detail or "")
     row = listed(judged.record_id, known)
     visit = source.visit(judged.record_id, deadline=deadline, known=row, group=group)
-    record = visit.describe()
-    with spool_file(spool_dir) as spool:
-        received = visit.stream(record, spool, max_bytes=max_bytes)
-        if deadline.stopping.is_set():
-            raise Interrupted
-        key = f"{organization_id}/originals/{received.sha256}"
-        blobs.put(
-            key,
-            spool,
-            size=received.bytes,
-            sha256=received.sha256,
-            # The claim is kept in the record alone: nothing that serves or opens the blob may act on it.
-            content_type="application/octet-stream",
-        )
+    with _counting(visit):
+        record = visit.describe()
+        with spool_file(spool_dir) as spool:
+            received = visit.stream(record, spool, max_bytes=max_bytes)
+            if deadline.stopping.is_set():
+                raise Interrupted
+            key = f"{organization_id}/originals/{received.sha256}"
+            blobs.put(
+                key,
+                spool,
+                size=received.bytes,
+                sha256=received.sha256,
+                # The claim is kept in the record alone: nothing that serves or opens the blob may act on it.
+                content_type="application/octet-stream",
+            )
     return Original(
         key=key,
         bytes=received.bytes,
@@ -74,3 +76,13 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
         filename=record.name,
         calls=visit.calls,
     )
+
+
+@contextlib.contextmanager
+def _counting(visit: Visit) -> Iterator[None]:
+    """Let a failure tell what it has cost: the organization's allowance is spent whatever came of it."""
+    try:
+        yield
+    except Failure as failure:
+        failure.calls = visit.calls
+        raise

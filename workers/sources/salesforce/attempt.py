@@ -6,11 +6,13 @@ into a Failure.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import requests
+from requests import Response
 from simple_salesforce.api import Salesforce, SFType
 
 from workers.deadlines import Deadline, Watch
@@ -54,8 +56,9 @@ class Attempt:
 
     def __init__(self, org: SalesforceOrg, subject: str, deadline: Deadline, *, group: bool = False) -> None:
         self.org, self.deadline, self._subject, self._group = org, deadline, subject, group
-        self._logged_in_again = self._answered = False
+        self._logged_in_again = self._answered = self._admitted = False
         self.calls = 0
+        self.alive: Callable[[], None] = _nothing  # to be called while a long answer comes in
 
     def row(self, table: str, record_id: str, fields: str) -> dict[str, Any]:
         """Read fields of one record, by one call. The id is a checked one: the library takes it for a URL."""
@@ -109,6 +112,9 @@ class Attempt:
         `deadline` ends the call earlier than the attempt.
         """
         deadline = deadline or self.deadline
+        if not self._admitted:
+            self._admitted = True
+            self.org.around.quota.admit(self._look, group=self._group)
         repeated = False
         while True:
             if self.deadline.stopping.is_set():
@@ -128,7 +134,8 @@ class Attempt:
 
     def _tried(self, call: Callable[[Session], T], session: Session, deadline: Deadline) -> T | _Amiss:
         self.calls += 1
-        with deadline.watched() as watch:
+        self.org.around.quota.spent()
+        with self.org.around.lanes.lane() as self.alive, deadline.watched() as watch:
             try:
                 brought = call(session)
             except (RefusedError, UnreadableError, Failure, *BROKEN) as error:
@@ -137,6 +144,19 @@ class Attempt:
             return _Amiss(_over(deadline))
         self._well()
         return brought
+
+    def _look(self) -> None:
+        """Ask for the present limits. The user may lack the permission to: what was asked for is told all the same,
+        in a header of the refusal."""
+
+        def limits(session: Session) -> Response:
+            return self.org.wire.get(
+                f"{session.instance.url}/services/data/v{self.org.api_version}/limits",
+                headers={"Authorization": f"Bearer {session.token}"},
+            )
+
+        with contextlib.suppress(Permanent):
+            self.call(limits, self.deadline.at_most(ROW_SECONDS))
 
     def _verdict(self, error: Exception, deadline: Deadline) -> Verdict:
         if isinstance(error, RefusedError):
@@ -191,3 +211,7 @@ def _over(deadline: Deadline) -> Failure | TroubleError:
     if deadline.stopping.is_set():
         return Interrupted()
     return TroubleError("salesforce_too_slow", "Salesforce did not answer whole in the time it had.")
+
+
+def _nothing() -> None:
+    pass

@@ -11,13 +11,15 @@ from workers.deadlines import Deadline
 from workers.failures import Interrupted, Permanent
 from workers.sources.record import Record
 from workers.sources.salesforce.attempt import Attempt
+from workers.sources.salesforce.grants import Account
 from workers.sources.salesforce.listing import CaseListing
-from workers.sources.salesforce.logins import Account, log_in
+from workers.sources.salesforce.logins import log_in
 from workers.sources.salesforce.sessions import Session, Sessions
 from workers.sources.salesforce.standing import Standing
 from workers.sources.salesforce.verdicts import TroubleError, of_break
 from workers.sources.salesforce.visit import SalesforceVisit
 from workers.sources.salesforce.wire import BROKEN, RefusedError, UnreadableError, Wire
+from workers.sources.surroundings import Surroundings
 
 LOGIN_SECONDS, PROBE_SECONDS = 30.0, 5.0
 
@@ -25,18 +27,23 @@ LOGIN_SECONDS, PROBE_SECONDS = 30.0, 5.0
 class SalesforceOrg:
     """One organization in this process; safe to be used by many threads. `api_version` reads like "65.0"."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all of it by keyword
         self,
         *,
         account: Account,
         api_version: str,
         pool_size: int = 32,
+        ca_file: str | None = None,
+        around: Surroundings | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._account, self.api_version, self.clock = account, api_version, clock
-        self.wire = Wire(account.login, pool_size=pool_size)
-        self.sessions = Sessions(self._log_in, monotonic=monotonic)
+        self.around = around or Surroundings()
+        self.wire = Wire(account.login, pool_size=pool_size, ca_file=ca_file, told=self.around.quota.saw)
+        self.sessions = Sessions(
+            self._log_in, shared=self.around.session, admit=self.wire.admit, monotonic=monotonic
+        )
         self.standing = Standing(monotonic)
         if account.instance is not None:
             self.wire.admit(account.instance)

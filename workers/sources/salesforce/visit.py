@@ -46,7 +46,7 @@ class SalesforceVisit:
 
         def blob(session: Session) -> Received:
             with self._get(session, kind, record.id) as response:
-                return body.receive(response, record, sink, max_bytes=max_bytes)
+                return body.receive(response, record, sink, max_bytes=max_bytes, alive=self._attempt.alive)
 
         return self._attempt.call(blob)
 
