@@ -53,6 +53,9 @@ class Kept:
         await self._ask()
         return list(self.documents.values())[:limit]
 
+    async def closed_gates(self) -> dict[str, str]:
+        return {"org": "salesforce_quota"}
+
     async def counts(self, *, limit: int) -> dict[str, int]:
         await self._ask()
         return {"queued": len(self.documents)}

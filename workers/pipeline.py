@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -118,12 +118,20 @@ class Pipeline:
             self._answered(step, seen)  # a late or a doubled message
             return
         organization = self._organizations.find(organization_id)
-        wait = self._gates.judge(organization, stage)
+        wait = self._gates.judge(organization, stage, group=seen.get("group_id") is not None)
         if organization is None or wait is not None:
             if wait is not None:
-                now = self._clock()
-                self._imports.postponed(seen, waiting_for=wait.waiting_for, until=wait.until, now=now)
-            self._returned(step, seen)
+                self._imports.postponed(
+                    seen,
+                    waiting_for=wait.waiting_for,
+                    until=wait.until,
+                    expected_at=wait.expected_at,
+                    now=self._clock(),
+                )
+            if wait is not None and wait.alone:
+                self._answered(step, seen)  # whoever stands behind it may go on
+            else:
+                self._returned(step, seen)
             return
         claim = self._imports.claim(seen, stage, owner=self._owner, now=self._clock(), lease=self._lease)
         if claim is not None:
@@ -183,7 +191,10 @@ class Pipeline:
     def _fetched(self, claim: Claim, original: Original) -> None:
         self._write(
             lambda: self._imports.fetched(
-                claim, original=asdict(original), now=self._clock(), due_in=NEXT_DUE_SECONDS
+                replace(claim, calls=original.calls),
+                original=asdict(original),
+                now=self._clock(),
+                due_in=NEXT_DUE_SECONDS,
             )
         )
 
@@ -204,6 +215,7 @@ class Pipeline:
 
     def _settle(self, step: Step, claim: Claim, failure: Failure) -> str:
         """Write down a failure by its class. Returns the outcome's name for the log and the metrics."""
+        claim = replace(claim, calls=failure.calls)
         try:
             match failure:
                 case Interrupted():
@@ -223,11 +235,10 @@ class Pipeline:
             return "lost"
 
     def _wait(self, step: Step, claim: Claim, failure: Throttled) -> str:
-        if failure.scope == "store":
-            self._park(
-                step, claim, failure, failure.waiting_for, STORE_SECONDS * self._chance.uniform(0.8, 1.2)
-            )
-            return "store away"
+        if failure.scope != "organization":
+            seconds = STORE_SECONDS if failure.scope == "store" else failure.probe_after
+            self._park(step, claim, failure, failure.waiting_for, seconds * self._chance.uniform(0.8, 1.2))
+            return "store away" if failure.scope == "store" else "held"
         self._write(lambda: self._gates.close(claim.document["organization_id"], failure))
         self._write(
             lambda: self._imports.waits(
@@ -236,6 +247,7 @@ class Pipeline:
                 code=failure.code,
                 look_in=NEXT_DUE_SECONDS,
                 may_go_early=True,
+                expected_at=failure.expected_at,
                 now=self._clock(),
             )
         )
@@ -260,6 +272,7 @@ class Pipeline:
                 code=failure.code,
                 look_in=seconds,
                 may_go_early=False,
+                expected_at=getattr(failure, "expected_at", None),
                 now=self._clock(),
             )
         )

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 FRESH_SECONDS = 55.0
 """So long numbers are believed that forbid something: a little less than the first pause of a closed gate."""
-TELL_SECONDS = 1.0
+TELL_SECONDS, READ_SECONDS = 1.0, 0.5
 LOOK_AGAIN_SECONDS, LOOK_AGAIN_CAP = 60.0, 900.0
 WAITING_FOR = "salesforce_quota"
 
@@ -44,6 +44,11 @@ class Rule:
     def kept(self, limit: int, *, group: bool) -> int:
         """Return how many calls must be left for a piece of work to begin."""
         return int(limit * (self.reserve if group else self.floor))
+
+
+def rule_of(reserve_percent: float, floor_percent: float) -> Rule:
+    """Return the rule that the settings name."""
+    return Rule(reserve=reserve_percent / 100, floor=floor_percent / 100)
 
 
 class Allowances:
@@ -82,6 +87,8 @@ class RedisQuota:
         self._lock = threading.Lock()
         self._seen: Usage | None = None
         self._untold, self._told_at = 0, 0.0
+        self._read: Usage | None = None
+        self._read_at = 0.0
 
     def saw(self, used: int, limit: int) -> None:
         """Note what an answer told of the calls of the last 24 hours, and tell the others each second."""
@@ -125,9 +132,12 @@ class RedisQuota:
 
     def usage(self) -> Usage | None:
         """Return the latest numbers that any worker has told, or this one has seen."""
-        found = None
-        with self._quietly():
-            found = allowance.read(self._client, self._id)
+        with self._lock:
+            if self._now() - self._read_at >= READ_SECONDS:
+                self._read_at = self._now()
+                with self._quietly():
+                    self._read = allowance.read(self._client, self._id)
+            found = self._read
         seen = self._seen
         if found is None or seen is None:
             return found or seen

@@ -24,6 +24,7 @@ from common.settings import Settings, SettingsError
 from common.telemetry import log as logs
 from workers.beat import Beat
 from workers.gates import Gates
+from workers.quota import Allowances, rule_of
 from workers.sweep import Sweeper
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,13 @@ def main() -> int:
         imports=Imports(db),
         organizations=organizations,
         bells=Doorbells(client, broker, per_organization=settings.doorbells_per_organization),
-        gates=Gates(organizations, clock=clock),
+        gates=Gates(
+            organizations,
+            clock=clock,
+            allowances=Allowances(
+                client, rule_of(settings.salesforce_reserve_percent, settings.salesforce_floor_percent)
+            ),
+        ),
         redis_client=client,
         recover=lambda: recover(broker),
         count=lambda reason, amount: tallies.count(client, "swept", amount, reason=reason),

@@ -1,11 +1,13 @@
 """Keep organizations: where their attachments are, how to log in there, and whether it serves now.
 
-Shape: `_id, name, disabled_at, created_at, source {type, login_url, instance_url, grant, client_id, secret,
-api_version}, credential_version, gate`. `secret` is Fernet text, never the credential itself.
+Shape: `_id, name, disabled_at, created_at, source {type, login_url, instance_url, grant, client_id, username,
+secret, secrets, api_version}, credential_version, gate`. `secret` (the client's) and each of `secrets` is Fernet
+text, never the credential itself.
 
 The gate is what all workers know of an organization's Salesforce. None is open. Closed it is
-`{since, waiting_for, code, detail, probe_at, wait}`: imports wait until `probe_at`, then one of them is
-let through; `wait` is the pause after the next failure, in seconds.
+`{since, waiting_for, code, detail, probe_at, wait, expected_at}`: imports wait until `probe_at`, then one of
+them is let through; `wait` is the pause after the next failure, in seconds, and `expected_at` when the cause
+should be gone, where anybody can know.
 """
 
 from __future__ import annotations
@@ -92,6 +94,7 @@ class Organizations:
         detail: str,
         first: float,
         cap: float,
+        expected_at: datetime | None = None,
     ) -> bool:
         """Close the gate, or keep it closed for longer after a failed probe. True where it was open.
 
@@ -110,6 +113,7 @@ class Organizations:
             "detail": detail,
             "probe_at": now + timedelta(seconds=wait),
             "wait": min(cap, wait * 2),
+            "expected_at": expected_at,
         }
         # Many fail at once when an outage begins: one of them writes, the others find it done.
         before = {"gate": None} if gate is None else {"gate.probe_at": gate["probe_at"]}

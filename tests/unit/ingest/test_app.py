@@ -73,7 +73,8 @@ def test_an_import_shows_the_eight_keys_first_and_then_its_state() -> None:
         shown = door.call("GET", f"{IMPORTS}/{posted.json()['id']}")
     assert shown.body.startswith(posted.body[:-1] + b",")
     keys = list(shown.json())
-    assert keys[8:] == ["status", "error", "attempts", "waiting_for", "next_attempt_at", "stages", "links"]
+    state = ["status", "error", "attempts", "calls", "waiting_for", "expected_at", "next_attempt_at"]
+    assert keys[8:] == [*state, "stages", "links"]
     assert shown.json()["links"] == {"self": f"{IMPORTS}/{posted.json()['id']}", "image": None}
 
 
