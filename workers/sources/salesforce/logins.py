@@ -43,13 +43,16 @@ def log_in(wire: Wire, account: Account, *, now: Callable[[], datetime]) -> Sess
         raise unavailable("Salesforce answered the login with something that cannot be read.") from None
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
         raise unavailable("Salesforce answered the login without a token.")
-    instance = account.instance or _instance(account.login, str(host))
+    instance = account.instance or instance_of(account.login, str(host))
     wire.admit(instance)
     return Session(token, instance)
 
 
-def _instance(login: Origin, host: str) -> Origin:
-    """Return the instance that a login's answer names, where a token may follow it; else where one logged in."""
+def instance_of(login: Origin, host: str) -> Origin:
+    """Return the instance that a login's answer names, where a token may follow it; else where one logged in.
+
+    Raises Throttled where that would be a host at which everybody logs in.
+    """
     try:
         named = Origin.of(f"{login.scheme}://{host.partition('/')[0]}")
     except OriginError:

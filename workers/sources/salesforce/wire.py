@@ -32,7 +32,7 @@ LOGIN_DOMAIN = "imports-login"
 LOGIN_HOST = f"{LOGIN_DOMAIN}.salesforce.com"
 """The library writes its login URL as https://{domain}.salesforce.com; this one stands for the true origin."""
 
-_USAGE = re.compile(r"\bapi-usage=(\d{1,12})/([1-9]\d{0,11})\b", re.ASCII)
+_USAGE = re.compile(r"(?:^|[\s;,])api-usage=(\d{1,12})/([1-9]\d{0,11})\b", re.ASCII)
 
 BROKEN = (requests.RequestException, HTTPError, OSError)
 """Whatever a call may raise that broke: `read1` raises urllib3's own, the rest comes as requests'."""
