@@ -62,6 +62,12 @@ class Organizations:
         change = {"$set": {**changes, "gate": None}, "$inc": {"credential_version": 1}}
         return self._organizations.update_one({"_id": organization_id}, change).matched_count == 1
 
+    def reencrypted(self, seen: Document, source: Document) -> bool:
+        """Replace the encrypted form of credentials, which stay the same. False where they changed meanwhile."""
+        unchanged = {"_id": seen["_id"], "credential_version": seen["credential_version"]}
+        change = {"$set": {f"source.{field}": value for field, value in source.items()}}
+        return self._organizations.update_one(unchanged, change).matched_count == 1
+
     def disable(self, organization_id: str, *, now: datetime) -> bool:
         """Refuse the tokens of its users and let its imports wait. False where there is none such."""
         change = {"$set": {"disabled_at": now}}

@@ -106,6 +106,17 @@ class Attempt:
             )
         return told
 
+    def rest(self, path: str) -> None:
+        """Ask for a resource for what its answer's headers and status tell. The path is ours, never a caller's."""
+
+        def ask(session: Session) -> Response:
+            return self.org.wire.get(
+                f"{session.instance.url}/services/data/v{self.org.api_version}/{path}",
+                headers={"Authorization": f"Bearer {session.token}"},
+            )
+
+        self.call(ask, self.deadline.at_most(ROW_SECONDS))
+
     def call(self, call: Callable[[Session], T], deadline: Deadline | None = None) -> T:
         """Make one call in the current session, and once more where that can mend it. Raises a Failure.
 
@@ -149,14 +160,8 @@ class Attempt:
         """Ask for the present limits. The user may lack the permission to: what was asked for is told all the same,
         in a header of the refusal."""
 
-        def limits(session: Session) -> Response:
-            return self.org.wire.get(
-                f"{session.instance.url}/services/data/v{self.org.api_version}/limits",
-                headers={"Authorization": f"Bearer {session.token}"},
-            )
-
         with contextlib.suppress(Permanent):
-            self.call(limits, self.deadline.at_most(ROW_SECONDS))
+            self.rest("limits")
 
     def _verdict(self, error: Exception, deadline: Deadline) -> Verdict:
         if isinstance(error, RefusedError):

@@ -67,7 +67,7 @@ class Wire(requests.Session):
         told: Callable[[int, int], None] = lambda _used, _limit: None,
     ) -> None:
         super().__init__()
-        self._login, self._ca_file, self._told = login, ca_file, told
+        self._login, self._ca_file, self.told = login, ca_file, told
         self._origins: dict[str, Origin] = {}
         adapter = WatchedAdapter(pool_connections=4, pool_maxsize=pool_size)
         self.mount("https://", adapter)
@@ -101,7 +101,7 @@ class Wire(requests.Session):
         response = super().request(method, true_url, *args, **kwargs)
         usage = _USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
         if usage is not None:
-            self._told(int(usage[1]), int(usage[2]))
+            self.told(int(usage[1]), int(usage[2]))
         if response.status_code != 200:
             body = b""
             with response, contextlib.suppress(HTTPError, OSError):  # the status alone says enough
