@@ -99,7 +99,7 @@ class RedisQuota:
                 return
             calls, self._untold, self._told_at = self._untold, 0, now
         with self._quietly():
-            allowance.tell(self._client, self._id, used=used, limit=limit, calls=calls)
+            allowance.tell(self._client, self._id, used=used, limit=limit, calls=calls, now=now)
 
     def spent(self) -> None:
         """Count a call of our own."""
