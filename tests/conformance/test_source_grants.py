@@ -150,6 +150,16 @@ def test_no_token_goes_to_a_foreign_host(org: World) -> None:
     assert org.server.api.calls["row"] == 1
 
 
+def test_a_host_that_the_library_would_misspell_is_given_apart(org: World) -> None:
+    """simple-salesforce takes `-api` out of the host of a SOAP login; an instance that is named is used as it is."""
+    record_id = org.add()
+    secrets = {"password": USER["password"], "security_token": USER["security_token"]}
+    org.control("PUT", "sessions", {"instance_url": "http://acme-api.my.salesforce.com"})
+    source = organization(org, "soap", {"username": USER["username"]}, secrets, instance_url=org.url)
+    assert source.visit(record_id, deadline=in_time()).describe().size == len(PICTURE)
+    source.close()
+
+
 @pytest.mark.parametrize(
     ("login", "instance", "allowed"),
     [
