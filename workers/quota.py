@@ -15,7 +15,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import redis
@@ -115,15 +115,20 @@ class RedisQuota:
             look()
             usage = self.usage() or usage
             if self._suffices(usage, group=group):
+                with self._quietly():
+                    allowance.found(self._client, self._id)
                 return
         raise self._throttled(usage, group=group)
 
     def pauses(self, *, group: bool) -> Usage | None:
-        """Return the numbers that forbid a piece of work now; None where it may try, as when they are old."""
+        """Return the numbers that forbid a piece of work now.
+
+        None where it may try: also where they are old and nobody has asked for the present ones of late.
+        """
         usage = self.usage()
-        if usage is None or self._is_old(usage) or self._suffices(usage, group=group):
+        if usage is None or self._suffices(usage, group=group):
             return None
-        return usage
+        return None if self._is_old(usage) and not usage.asked else usage
 
     def expected(self, usage: Usage, *, group: bool) -> datetime:
         """Return when at the latest a piece of work may begin, by what is known."""
@@ -142,7 +147,7 @@ class RedisQuota:
         if found is None or seen is None:
             return found or seen
         if seen.at > found.at:
-            return Usage(seen.used, seen.limit, seen.at, found.ours, found.hours)
+            return replace(found, used=seen.used, limit=seen.limit, at=seen.at)
         return found
 
     def _suffices(self, usage: Usage, *, group: bool) -> bool:
@@ -153,7 +158,7 @@ class RedisQuota:
 
     def _may_look(self) -> bool:
         with self._quietly():
-            return allowance.may_look(self._client, self._id, seconds=FRESH_SECONDS)
+            return allowance.may_look(self._client, self._id, first=FRESH_SECONDS, cap=LOOK_AGAIN_CAP)
         return True
 
     def _throttled(self, usage: Usage, *, group: bool) -> Throttled:

@@ -7,7 +7,8 @@ an emptied Redis knows nothing until the next answer. Keys, for an organization 
     imports:quota          set    organizations that something is known of
     imports:quota:O        hash   used, limit, at (epoch seconds)
     imports:calls:O        hash   hour (epoch seconds / 3600) → calls of ours
-    imports:quota:O:look   text   somebody asks for the present numbers
+    imports:quota:O:look   text   somebody has asked for the present numbers of late
+    imports:quota:O:looks  count  how often in a row that was of no use
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Usage:
     at: float  # epoch seconds
     ours: int = 0  # calls of ours within the last 24 hours
     hours: tuple[tuple[int, int], ...] = ()  # (hour, calls of ours), oldest first
+    asked: bool = False  # whether somebody has asked for the present numbers of late
 
     @property
     def left(self) -> int:
@@ -73,8 +75,9 @@ def read(client: redis.Redis, organization_id: str) -> Usage | None:
     pipe = client.pipeline(transaction=False)
     pipe.hgetall(_key(organization_id))
     pipe.hgetall(_calls(organization_id))
-    told, calls = pipe.execute()
-    return _usage(told, calls)
+    pipe.exists(f"{_key(organization_id)}:look")
+    told, calls, asked = pipe.execute()
+    return _usage(told, calls, asked=bool(asked))
 
 
 def read_all(client: redis.Redis) -> dict[str, Usage]:
@@ -88,12 +91,28 @@ def read_all(client: redis.Redis) -> dict[str, Usage]:
     return found
 
 
-def may_look(client: redis.Redis, organization_id: str, *, seconds: float) -> bool:
-    """Win the right to ask for the present numbers, once in so many seconds. Raises RedisError."""
-    return bool(client.set(f"{_key(organization_id)}:look", b"1", nx=True, px=int(seconds * 1000)))
+def may_look(client: redis.Redis, organization_id: str, *, first: float, cap: float) -> bool:
+    """Win the right to ask for the present numbers. Raises RedisError.
+
+    The next one may ask after `first` seconds, a wait that doubles up to `cap` until `found` is told.
+    """
+    key = f"{_key(organization_id)}:look"
+    if not client.set(key, b"1", nx=True, px=int(first * 1000)):
+        return False
+    pipe = client.pipeline(transaction=False)
+    pipe.incr(f"{key}s")
+    pipe.expire(f"{key}s", int(4 * cap))
+    looks = int(pipe.execute()[0])
+    client.pexpire(key, int(min(cap, first * 2.0 ** min(looks - 1, 16)) * 1000))
+    return True
 
 
-def _usage(told: dict[bytes, bytes], calls: dict[bytes, bytes]) -> Usage | None:
+def found(client: redis.Redis, organization_id: str) -> None:
+    """Note that asking was of use: calls have come free. Raises RedisError."""
+    client.delete(f"{_key(organization_id)}:look", f"{_key(organization_id)}:looks")
+
+
+def _usage(told: dict[bytes, bytes], calls: dict[bytes, bytes], *, asked: bool) -> Usage | None:
     if not told:
         return None
     first = int(time.time() // 3600) - DAY_HOURS
@@ -104,6 +123,7 @@ def _usage(told: dict[bytes, bytes], calls: dict[bytes, bytes]) -> Usage | None:
         at=float(told[b"at"]),
         ours=sum(number for _, number in hours),
         hours=tuple(hours),
+        asked=asked,
     )
 
 

@@ -33,7 +33,7 @@ _FILTER = (
 _VERSION = re.compile(r"^/services/data/v(\d+)\.0(/.*)?$", re.IGNORECASE)
 
 
-@dataclass
+@dataclass(slots=True)
 class Api:
     """The organization as a client sees it; `calls` and `blobs` are counted for tests."""
 

@@ -132,6 +132,33 @@ def test_old_numbers_are_asked_anew_by_one(
         other.close()
 
 
+def test_the_present_numbers_are_asked_for_ever_more_rarely(worker: Worker) -> None:
+    """While asking is of no use the pause doubles, up to a quarter of an hour; calls that came free end that."""
+    pauses = []
+    for _ in range(7):
+        assert allowance.may_look(worker.client, "org", first=55, cap=900)
+        assert not allowance.may_look(worker.client, "org", first=55, cap=900)
+        pauses.append(round(int(worker.client.pttl("imports:quota:org:look")) / 1000))  # type: ignore[arg-type]
+        worker.client.delete("imports:quota:org:look")
+    assert pauses == [55, 110, 220, 440, 880, 900, 900]
+    allowance.found(worker.client, "org")
+    assert allowance.may_look(worker.client, "org", first=55, cap=900)
+    assert round(int(worker.client.pttl("imports:quota:org:look")) / 1000) == 55  # type: ignore[arg-type]
+
+
+def test_nobody_tries_between_two_looks(world: World, worker: Worker, clock: Clock) -> None:
+    """Old numbers forbid as long as somebody has asked of late: ten thousand children cost no claim meanwhile."""
+    record_id = world.add()
+    limits(world, daily=100, used=90)
+    assert worker.fetch(record_id) == "told"
+    assert worker.quota.pauses(group=True) is not None
+    clock.ahead = FRESH_SECONDS + 1
+    assert worker.quota.pauses(group=True) is None
+    assert worker.fetch(record_id, group=True) == "salesforce_quota"
+    clock.ahead *= 2
+    assert worker.quota.pauses(group=True) is not None
+
+
 def test_a_user_that_may_not_read_the_limits_is_told_them_all_the_same(
     world: World, worker: Worker, clock: Clock
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.salesforce.api import Api
 from tests.conformance.organization import PICTURE, World, in_time, organization_at
 from workers.failures import Failure, Throttled, Transient
 from workers.sources.salesforce.sessions import BURST
@@ -62,18 +63,18 @@ def test_a_session_that_expires_between_row_and_body_costs_no_attempt(world: Wor
     assert world.logins == 2
 
 
-def test_a_call_that_is_repeated_asks_the_same(world: World) -> None:
+def test_a_call_that_is_repeated_asks_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a new login the repeated call carries every header of the first, bar the token."""
     record_id = world.add()
     asked: list[dict[str, str]] = []
-    answered = world.server.api.answer
+    answered = Api.answer
 
-    def recorded(call: Any, instance_url: str) -> Any:
+    def recorded(api: Api, call: Any, instance_url: str) -> Any:
         if call.path.endswith("/Body"):
             asked.append(dict(call.headers))
-        return answered(call, instance_url)
+        return answered(api, call, instance_url)
 
-    world.server.api.answer = recorded  # type: ignore[method-assign]
+    monkeypatch.setattr(Api, "answer", recorded)
     visit = world.source.visit(record_id, deadline=in_time())
     record = visit.describe()
     world.control("DELETE", "sessions")
