@@ -91,11 +91,15 @@ class RedisQuota:
         self._read_at = 0.0
 
     def saw(self, used: int, limit: int) -> None:
-        """Note what an answer told of the calls of the last 24 hours, and tell the others each second."""
+        """Note what an answer told of the calls of the last 24 hours, and tell the others.
+
+        Once a second is enough while there are plenty; what forbids something is told at once.
+        """
         now = self._now()
         with self._lock:
             self._seen = Usage(used, limit, now)
-            if now - self._told_at < TELL_SECONDS:
+            plenty = self._suffices(self._seen, group=True)
+            if plenty and now - self._told_at < TELL_SECONDS:
                 return
             calls, self._untold, self._told_at = self._untold, 0, now
         with self._quietly():

@@ -111,6 +111,17 @@ def test_what_one_worker_saw_holds_back_another(world: World, worker: Worker, re
     other.close()
 
 
+def test_numbers_that_forbid_something_are_told_at_once(world: World, worker: Worker) -> None:
+    """However quickly calls follow one another, the last word before the calls stop is what everybody knows."""
+    record_id = world.add()
+    limits(world, daily=100, used=75)
+    for _ in range(30):
+        worker.fetch(record_id)
+    usage = allowance.read(worker.client, ORGANIZATION)
+    assert usage is not None
+    assert (usage.used, usage.left) == (98, 2)
+
+
 def test_old_numbers_are_asked_anew_by_one(
     world: World, worker: Worker, redis_url: str, clock: Clock
 ) -> None:
