@@ -35,6 +35,18 @@ def test_a_connection_that_is_well_says_so(imports: Imports, org: World) -> None
     assert org.logins == 1
 
 
+def test_a_person_reads_the_steps_as_a_table(imports: Imports, org: World) -> None:
+    """Without --json each step stands on a line of its own, with what to do where something is missing."""
+    org.control("PUT", "permissions", {"denied": ["EmailMessage"]})
+    check(imports, org, code=1)
+    result = imports.run("organization", "check", ORGANIZATION)
+    assert result.exit_code == 1
+    for told in ("STEP", "login", "A session was given.", "EmailMessage", "Setup >"):
+        assert told in result.stdout
+    shown = imports.run("organization", "show", ORGANIZATION)
+    assert "client_credentials" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("denied", "where"),
     [("EmailMessage", "Email Messages: Read"), ("Attachment", "Cases: Read"), ("ContentVersion", "Files")],
