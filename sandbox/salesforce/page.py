@@ -118,7 +118,7 @@ def _fault_form() -> str:
     kinds = "".join(f"<option>{kind}</option>" for kind in KINDS)
     fields = "".join(
         f"<input name={name} placeholder={name}>"
-        for name in ("path", "id", "status", "seconds", "after_bytes", "bytes_per_second", "times")
+        for name in ("code", "path", "id", "status", "seconds", "after_bytes", "bytes_per_second", "times")
     )
     return (
         "<form method=post><input type=hidden name=_noun value=faults>"

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sandbox.salesforce import control, page
 from sandbox.salesforce.api import Api
+from sandbox.salesforce.errors import error
 from sandbox.salesforce.faults import Fault, Faults
 from sandbox.salesforce.journal import Journal
 from sandbox.salesforce.messages import Answer, Call, refused
@@ -204,6 +205,8 @@ def _instead(fault: Fault | None) -> Answer | None:
     options = fault.options
     if fault.kind == "limit_exceeded":
         answer = refused(403, "REQUEST_LIMIT_EXCEEDED", _LIMITS[bool(options.get("concurrent"))])
+    elif fault.kind == "error":
+        answer = error(str(options["code"]))
     elif fault.kind == "html200":
         answer = Answer(200, LOGIN_PAGE, content_type="text/html;charset=UTF-8")
     elif fault.kind == "redirect":

@@ -21,14 +21,14 @@ XML = "text/xml;charset=UTF-8"
 def judge(call: Call, identities: Identities, version: int) -> str | Answer:
     """Judge a login: the user's name, or the fault that refuses."""
     if version > LAST_VERSION:
-        return _fault("UNSUPPORTED_API_VERSION", "login() is not available in this version of the API")
+        return fault("UNSUPPORTED_API_VERSION", "login() is not available in this version of the API")
     body = call.body.decode("utf-8", "replace")
     name, given = _element(body, "username"), _element(body, "password")
     user = identities.users.get(name)
     if user is None or not hmac.compare_digest(
         (user["password"] + user["security_token"]).encode(), given.encode()
     ):
-        return _fault("INVALID_LOGIN", "Invalid username, password, security token; or user locked out.")
+        return fault("INVALID_LOGIN", "Invalid username, password, security token; or user locked out.")
     return name
 
 
@@ -48,7 +48,8 @@ def answer(token: str, instance_url: str, version: int) -> Answer:
     )
 
 
-def _fault(code: str, message: str) -> Answer:
+def fault(code: str, message: str) -> Answer:
+    """Refuse a login as LoginFault does."""
     return Answer(
         500,
         (

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from sandbox.salesforce import errors
 from sandbox.salesforce.allowance import Allowance
 from sandbox.salesforce.records import Records
 from tests.unit.sandbox.test_salesforce import SECRET, World
@@ -230,6 +231,22 @@ def test_bodies_in_other_framings(world: World, kind: str, check: Any) -> None:
     document = added(world, "Document", b"x" * 5000, Name="a.png")
     world.control("POST", "faults", {"kind": kind, "path": "/Body$"})
     assert check(world.get(f"sobjects/Document/{document}/Body"), b"x" * 5000)
+
+
+def test_every_error_of_the_vendor_is_to_be_had(world: World) -> None:
+    """A fault names a code; status, words and shape are the vendor's: a list, an OAuth object, a SOAP fault."""
+    for code in errors.CODES:
+        world.control("POST", "faults", {"kind": "error", "code": code, "path": "/limits$"})
+        answer = world.get("limits")
+        if code in errors.SOAP:
+            assert answer.status_code == 500
+            assert f"<sf:exceptionCode>{code}</sf:exceptionCode>" in answer.text
+        elif code in errors.OAUTH:
+            assert (answer.status_code, answer.json()["error"]) == (errors.OAUTH[code][0], code)
+        else:
+            assert (answer.status_code, answer.json()[0]["errorCode"]) == (errors.REST[code][0], code)
+    answer = requests.post(f"{world.url}/_control/faults", json={"kind": "error", "code": "NOPE"}, timeout=5)
+    assert answer.status_code == 400
 
 
 def test_an_endless_body_goes_on(world: World) -> None:

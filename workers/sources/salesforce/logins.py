@@ -65,7 +65,7 @@ def instance_of(login: Origin, host: str) -> Origin:
 
 
 def _refused(told: Refusal) -> Exception:
-    if "rate exceeded" in told.says or told.code == "LOGIN_RATE_EXCEEDED":
+    if "rate exceeded" in told.says or told.code in ("LOGIN_RATE_EXCEEDED", "RATE_LIMIT_EXCEEDED"):
         return LoginRefusedError(_too_many_logins, LIMIT_SECONDS)
     verdict = of_refusal(told)
     if isinstance(verdict, Throttled):  # the day's calls are used up: logins are refused like the rest

@@ -148,6 +148,9 @@ _misunderstood = _permanent(
     "Salesforce refuses the call as one it does not understand; check the API version, then report this.",
 )
 _locked = _transient("salesforce_record_busy", "Salesforce was busy with the record.")
+_lost = _transient(
+    "salesforce_listing_lost", "Salesforce no longer knows the listing that was under way; it is begun anew."
+)
 _odd = _transient("answer_not_a_file", "Salesforce answered with something that is no file.")
 
 TABLE: tuple[Row, ...] = (
@@ -169,6 +172,7 @@ TABLE: tuple[Row, ...] = (
     Row((400,), "MALFORMED_ID", "", _misspelt),
     Row((400,), "UNABLE_TO_LOCK_ROW", "", _locked),
     Row((400,), "QUERY_TIMEOUT", "", _locked),
+    Row((400,), "INVALID_QUERY_LOCATOR", "", _lost),
     Row((), "UNKNOWN_EXCEPTION", "", _out_of_order),
     Row((), "SERVER_UNAVAILABLE", "", _out_of_order),
     Row((408, 420, range(500, 600)), "", "", _out_of_order),
