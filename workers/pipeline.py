@@ -239,7 +239,8 @@ class Pipeline:
             seconds = STORE_SECONDS if failure.scope == "store" else failure.probe_after
             self._park(step, claim, failure, failure.waiting_for, seconds * self._chance.uniform(0.8, 1.2))
             return "store away" if failure.scope == "store" else "held"
-        self._write(lambda: self._gates.close(claim.document["organization_id"], failure))
+        organization_id = claim.document["organization_id"]
+        self._write(lambda: self._gates.close(organization_id, failure, began=claim.at))
         self._write(
             lambda: self._imports.waits(
                 claim,
