@@ -79,6 +79,7 @@ def test_a_changed_secret_lets_all_wait_and_one_command_frees_them(world: World)
     assert SECRET.encode() not in everything_kept(world)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a process's settings from /proc")
 def test_imports_wait_for_calls_and_finish_without_an_operator(world: World) -> None:
