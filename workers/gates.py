@@ -82,8 +82,8 @@ class Gates:
             return None
         return 1 if gate["probe_at"] <= self._clock() else 0
 
-    def close(self, organization_id: str, failure: Throttled, *, began: datetime | None = None) -> None:
-        """Close an organization's gate, or keep it closed for longer; `began` is when what failed began."""
+    def close(self, organization_id: str, failure: Throttled, *, probe: bool = True) -> None:
+        """Close an organization's gate, or keep it closed for longer where a `probe` of it has failed."""
         news = self._organizations.close_gate(
             organization_id,
             now=self._clock(),
@@ -92,7 +92,7 @@ class Gates:
             detail=failure.detail,
             first=failure.probe_after,
             cap=failure.probe_cap,
-            began=began,
+            probe=probe,
             expected_at=failure.expected_at,
         )
         if news:

@@ -135,7 +135,7 @@ class Pipeline:
             return
         claim = self._imports.claim(seen, stage, owner=self._owner, now=self._clock(), lease=self._lease)
         if claim is not None:
-            self._carry_out(step, claim, organization)
+            self._carry_out(step, replace(claim, probe=organization["gate"] is not None), organization)
 
     def _carry_out(self, step: Step, claim: Claim, organization: Document) -> None:
         """Do the work of a claim and end it, one way or another; one log line tells of it."""
@@ -240,7 +240,7 @@ class Pipeline:
             self._park(step, claim, failure, failure.waiting_for, seconds * self._chance.uniform(0.8, 1.2))
             return "store away" if failure.scope == "store" else "held"
         organization_id = claim.document["organization_id"]
-        self._write(lambda: self._gates.close(organization_id, failure, began=claim.at))
+        self._write(lambda: self._gates.close(organization_id, failure, probe=claim.probe))
         self._write(
             lambda: self._imports.waits(
                 claim,

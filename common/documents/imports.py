@@ -70,7 +70,7 @@ class Claim:
     fence: int
     stage: Stage
     document: Document  # as it was when claimed
-    at: datetime | None = None  # when it was claimed
+    probe: bool = False  # whether it was let through a closed gate
     calls: int = 0  # that the work has cost, of the source's allowance
 
 
@@ -117,7 +117,7 @@ class Imports:
         event = {"event": stage.doing, "fence": seen["fence"] + 1, "owner": owner}
         if not self._change(seen, stage.before, change, event=event, now=now):
             return None
-        return Claim(seen["_id"], seen["fence"] + 1, stage, seen, at=now)
+        return Claim(seen["_id"], seen["fence"] + 1, stage, seen)
 
     def renew(self, claim: Claim, *, now: datetime, lease: float) -> bool:
         """Hold a claim for one more lease. False where it is lost."""

@@ -5,9 +5,9 @@ secret, secrets, api_version}, credential_version, gate`. `secret` (the client's
 text, never the credential itself.
 
 The gate is what all workers know of an organization's Salesforce. None is open. Closed it is
-`{since, closed_at, waiting_for, code, detail, probe_at, wait, expected_at}`: imports wait until `probe_at`, then
-one of them is let through; `wait` is the pause after the next failure, in seconds, `closed_at` when it was closed
-last, and `expected_at` when the cause should be gone, where anybody can know.
+`{since, waiting_for, code, detail, probe_at, wait, expected_at}`: imports wait until `probe_at`, then one of
+them is let through; `wait` is the pause after the next failure, in seconds, and `expected_at` when the cause
+should be gone, where anybody can know.
 """
 
 from __future__ import annotations
@@ -100,25 +100,24 @@ class Organizations:
         detail: str,
         first: float,
         cap: float,
-        began: datetime | None = None,
+        probe: bool = True,
         expected_at: datetime | None = None,
     ) -> bool:
         """Close the gate, or keep it closed for longer after a failed probe. True where it was open.
 
         A failure for the same reason doubles the pause up to `cap`; another reason begins anew. What failed
-        for the same reason but had begun (`began`) before the gate was closed is no probe, and changes nothing.
+        for the same reason and was no `probe`, having begun while the gate was open, changes nothing.
         """
         seen = self.find(organization_id)
         if seen is None:
             return False
         gate = seen["gate"]
         again = gate is not None and gate["waiting_for"] == waiting_for
-        if again and began is not None and began < gate.get("closed_at", gate["since"]):
+        if again and not probe:
             return False
         wait = min(cap, gate["wait"]) if again else first
         closed = {
             "since": gate["since"] if gate is not None else now,
-            "closed_at": now,
             "waiting_for": waiting_for,
             "code": code,
             "detail": detail,
