@@ -9,7 +9,6 @@ ContentDocument   069   its latest published version, whose id is one call more
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,8 +23,25 @@ LONG_SIZES_SINCE = 66
 """The API version since which a file may be larger than ContentSize can say, and ContentSizeLong is there."""
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
-# FileType, where its name is not the extension that the type is registered under.
-_EXTENSIONS = {"WORD_X": "docx", "EXCEL_X": "xlsx", "POWER_POINT_X": "pptx", "TEXT": "txt", "JPEG2000": "jp2"}
+# By FileType or extension. A list of our own: Python's depends on what a machine's files add to it.
+_TYPES = {
+    **dict.fromkeys(("jpg", "jpeg", "jpe", "jfif"), "image/jpeg"),
+    **dict.fromkeys(("tif", "tiff"), "image/tiff"),
+    **{name: f"image/{name}" for name in ("png", "gif", "bmp", "webp", "heic", "heif", "avif", "jp2")},
+    "svg": "image/svg+xml",
+    "ico": "image/x-icon",
+    "psd": "image/vnd.adobe.photoshop",
+    "pdf": "application/pdf",
+    "zip": "application/zip",
+    **dict.fromkeys(("txt", "text"), "text/plain"),
+    "html": "text/html",
+    "csv": "text/csv",
+    **dict.fromkeys(("word", "word_x", "doc", "docx"), "application/msword"),
+    **dict.fromkeys(("excel", "excel_x", "xls", "xlsx"), "application/vnd.ms-excel"),
+    **dict.fromkeys(("power_point", "power_point_x", "ppt", "pptx"), "application/vnd.ms-powerpoint"),
+    **dict.fromkeys(("mp4", "m4v"), "video/mp4"),
+    "mov": "video/quicktime",
+}
 
 Row = Mapping[str, Any]
 
@@ -100,10 +116,8 @@ def _version(record_id: str, row: Row) -> Record:
 def _claimed_type(row: Row) -> str | None:
     """Return the media type of what a file is called: a claim, as an attachment's ContentType is one."""
     for told in (row.get("FileType"), row.get("FileExtension")):
-        if isinstance(told, str) and told:
-            guessed, _ = mimetypes.guess_type(f"a.{_EXTENSIONS.get(told.upper(), told).lower()}")
-            if guessed is not None:
-                return guessed
+        if isinstance(told, str) and told.lower() in _TYPES:
+            return _TYPES[told.lower()]
     return None
 
 

@@ -101,37 +101,35 @@ class Sessions:
         if self._failure is not None and (now < self._good_again_at or asked_at < self._failed_at):
             raise self._failure()
         while True:
-            if self._found_elsewhere():
-                break
-            with self._shared.turn(TURN_SECONDS) as mine:
-                if mine:
-                    # Somebody's login may have ended between the look and the turn.
-                    self._current = self._current if self._found_elsewhere() else self._logged_in(deadline)
-                    break
+            session = self._found_elsewhere()
+            if session is None:
+                with self._shared.turn(TURN_SECONDS) as mine:
+                    if mine:
+                        # Somebody's login may have ended between the look and the turn.
+                        session = self._found_elsewhere() or self._logged_in(deadline)
+            if session is not None:
+                self._failure, self._current = None, session
+                return session
             if deadline.stopping.wait(0.05):
                 raise Interrupted
             if deadline.expired():
                 raise unavailable("Logging in to Salesforce took too long.")
-        self._failure = None
-        assert self._current is not None  # noqa: S101 - each way out of the loop has set it
-        return self._current
 
-    def _found_elsewhere(self) -> bool:
-        """Take the session that another process has got. Raises what another's login has failed with."""
+    def _found_elsewhere(self) -> Session | None:
+        """Return the session that another process has got. Raises what another's login has failed with."""
         found = self._shared.read()
         if isinstance(found, Refused):
             failure = _told(found)
             self._remember(failure, found.seconds)
             raise failure()
         if found is None or found.token == self._gone:
-            return False
+            return None
         try:
             session = Session(found.token, Origin.of(found.instance_url))
         except OriginError:
-            return False
+            return None
         self._admit(session.instance)
-        self._current = session
-        return True
+        return session
 
     def _logged_in(self, deadline: Deadline) -> Session:
         self._spend(self._monotonic())
