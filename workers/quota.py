@@ -124,6 +124,11 @@ class RedisQuota:
                 return
         raise self._throttled(usage, group=group)
 
+    def frees_at(self) -> datetime | None:
+        """Return when at the latest there should be calls again; None where nothing is known."""
+        usage = self.usage()
+        return None if usage is None else self.expected(usage, group=False)
+
     def pauses(self, *, group: bool) -> Usage | None:
         """Return the numbers that forbid a piece of work now.
 

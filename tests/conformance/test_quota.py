@@ -234,6 +234,19 @@ def test_a_wait_says_until_when(world: World, worker: Worker) -> None:
     assert 0 < (worker.failure.expected_at - datetime.now(UTC)).total_seconds() <= 25 * 3600
 
 
+def test_a_limit_that_others_have_used_up_says_until_when_too(world: World, worker: Worker) -> None:
+    """Where Salesforce itself refuses, before we were told of it, the wait is told all the same."""
+    record_id = world.add()
+    assert worker.fetch(record_id) == "told"
+    limits(world, daily=100, used=100)
+    assert worker.fetch(record_id) == "salesforce_quota"
+    assert isinstance(worker.failure, Throttled)
+    assert worker.failure.expected_at is not None
+    assert world.server.api.calls["over"] == 1
+    assert worker.fetch(record_id) == "salesforce_quota"
+    assert world.server.api.calls["over"] == 1  # nobody asks again at once
+
+
 def test_forged_numbers_are_bounded(world: World, worker: Worker) -> None:
     """A header that makes no sense changes nothing."""
     record_id = world.add()

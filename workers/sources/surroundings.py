@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 
@@ -76,6 +77,10 @@ class Quota(Protocol):
         """
         ...
 
+    def frees_at(self) -> datetime | None:
+        """Return when at the latest there should be calls again; None where nothing is known."""
+        ...
+
 
 class Lanes(Protocol):
     """The places for calls at once to one organization, of all processes together."""
@@ -118,6 +123,10 @@ class Alone:
 
     def admit(self, look: Callable[[], None], *, group: bool) -> None:
         """Let everything begin."""
+
+    def frees_at(self) -> datetime | None:
+        """Know of no time."""
+        return None
 
     @contextlib.contextmanager
     def lane(self) -> Iterator[Callable[[], None]]:

@@ -16,10 +16,11 @@ from requests import Response
 from simple_salesforce.api import Salesforce, SFType
 
 from workers.deadlines import Deadline, Watch
-from workers.failures import Failure, Interrupted, Permanent, Transient
+from workers.failures import Failure, Interrupted, Permanent, Throttled, Transient
 from workers.sources.salesforce.answers import refusal
 from workers.sources.salesforce.sessions import Session
 from workers.sources.salesforce.verdicts import (
+    QUOTA,
     MovedError,
     SessionRefusedError,
     TroubleError,
@@ -167,6 +168,8 @@ class Attempt:
         if isinstance(error, RefusedError):
             told = refusal(error.status, error.headers, error.body, now=self.org.clock())
             verdict = of_refusal(told)
+            if isinstance(verdict, Throttled) and verdict.code == QUOTA:
+                verdict.expected_at = self.org.around.quota.frees_at()
             if isinstance(verdict, Permanent):
                 self._well()  # it understood the question: the organization is well
             return verdict

@@ -22,7 +22,7 @@ import urllib3.exceptions as wire
 from workers.failures import Failure, Permanent, Throttled, Transient
 from workers.sources.salesforce.answers import Refusal
 
-ORGANIZATION = "salesforce"
+ORGANIZATION, QUOTA = "salesforce", "salesforce_quota"
 
 
 class TroubleError(Exception):
@@ -82,7 +82,7 @@ def _quota(_: Refusal) -> Throttled:
     return Throttled(
         "salesforce_quota",
         "The organization has used up its API calls of the last 24 hours; imports go on as calls come free.",
-        waiting_for="salesforce_quota",
+        waiting_for=QUOTA,
         probe_after=60,
         probe_cap=900,
     )
