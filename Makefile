@@ -40,8 +40,9 @@ format: setup ## Format the code and mend what can be mended by itself
 	@$(VENV)/python -m ruff check --fix-only .
 	@$(VENV)/python -m ruff format .
 
-docs: setup ## Write the pages that are made from code (docs/reference/settings.md)
+docs: setup ## Write the pages that are made from code (settings.md and cli.md in docs/reference)
 	@$(VENV)/python scripts/document_settings.py docs/reference/settings.md
+	@$(VENV)/python scripts/document_commands.py docs/reference/cli.md
 
 lock: setup ## Lock the dependencies of pyproject.toml by hash (UPGRADE=1: newest versions)
 	@UPGRADE='$(UPGRADE)' sh scripts/lock.sh $(VENV)/python
