@@ -15,6 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from types import FrameType
 
 import structlog
@@ -123,6 +124,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
         new_id=lambda: str(uuid.uuid4()),
         zone=settings.time_zone,
         limits=Limits(body_bytes=settings.max_body_bytes, body_seconds=settings.body_seconds),
+        keys_kept=timedelta(seconds=settings.idempotency_seconds),
         operator_password=settings.operator_password,
         stopping=stopping,
     )

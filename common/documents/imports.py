@@ -30,7 +30,7 @@ from datetime import datetime, timedelta
 from pymongo import UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, DuplicateKeyError
+from pymongo.errors import AutoReconnect, ConnectionFailure, DuplicateKeyError
 
 from common.documents.database import Document
 
@@ -267,6 +267,16 @@ class Imports:
         found = self._imports.find_one({field: {"$gte": low, "$lt": high}}, {"created_at": 1})
         return None if found is None else found["created_at"]
 
+    def forget_keys(self, low: datetime, high: datetime, *, limit: int) -> int:
+        """Forget idempotency keys whose time ended in a window; the imports stay. Returns how many."""
+        window = {"idempotency_until": {"$gte": low, "$lt": high}}
+        over = [one["_id"] for one in self._imports.find(window, {"_id": 1}).limit(limit)]
+        fields = dict.fromkeys(("idempotency_key", "idempotency_digest", "idempotency_until"), "")
+        if over:
+            writes = [UpdateOne({"_id": import_id}, {"$unset": fields}) for import_id in over]
+            self._imports.bulk_write(writes, ordered=False)
+        return len(over)
+
     # -- the shapes of a conditional write --------------------------------------------------------------
 
     def _ended(
@@ -335,6 +345,8 @@ class Imports:
             return now_there is not None and now_there["mark"] == mark
 
 
+_INSERTIONS = 3  # a key that is forgotten between an insertion and its look is met once, if ever
+
 # What an import that nobody holds does not have.
 _FREE: Document = {"owner": None, "lease_until": None, "waiting_for": None, "not_before": None}
 _UNSET: Document = {"due_at": "", "open": ""}
@@ -346,18 +358,38 @@ class ImportsAtDoor:
     def __init__(self, db: AsyncDatabase[Document]) -> None:
         self._imports = db.imports
 
-    async def insert(self, document: Document) -> None:
-        """Write an import durably. Safe to repeat: its id is made by us, so a second one finds it there."""
+    async def insert(self, document: Document) -> Document:
+        """Write an import durably and return it, or the one that came with the same idempotency key before.
+
+        Safe to repeat: its id is made by us, so a second writing finds it there.
+        """
+        for _ in range(_INSERTIONS):
+            try:
+                await self._insert_one(document)
+            except DuplicateKeyError:
+                there = await self._in_the_way(document)
+                if there is not None:
+                    return there
+            else:
+                return document
+        raise AutoReconnect("An idempotency key was forgotten again and again while it was looked up.")
+
+    async def _insert_one(self, document: Document) -> None:
         try:
             await self._imports.insert_one(document)
-        except DuplicateKeyError:
-            return
         except ConnectionFailure:
             # The write may have landed with its reply lost; the same id cannot be written twice.
-            try:
-                await self._imports.insert_one(document)
-            except DuplicateKeyError:
-                return
+            await self._imports.insert_one(document)
+
+    async def _in_the_way(self, document: Document) -> Document | None:
+        """Return what an insertion met: itself, or the import of its key. None: that key has just been forgotten."""
+        key = document.get("idempotency_key")
+        if key is None:
+            return document
+        # Itself first: where its own key was forgotten meanwhile, it is nevertheless written.
+        if await self._imports.find_one({"_id": document["_id"]}, {"_id": 1}) is not None:
+            return document
+        return await self._imports.find_one({"idempotency_key": key})
 
     async def find(self, import_id: str) -> Document | None:
         """Return one import, of whichever organization: whoever asks compares."""

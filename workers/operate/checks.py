@@ -31,6 +31,8 @@ INDEXES = frozenset(
         ("imports", ("created_at",), False),
         ("imports", ("organization_id", "created_at"), False),
         ("imports", ("status",), False),
+        ("imports", ("idempotency_key",), True),
+        ("imports", ("idempotency_until",), True),
         ("images", ("created_at",), False),
         ("images", ("organization_id", "created_at"), False),
         ("users", ("organization_id",), False),
