@@ -31,7 +31,7 @@ from common.documents import safety
 from common.documents.clock import MEASURE_SECONDS, StoreClock
 from common.documents.database import Document, connect_door, door_database
 from common.documents.images import ImagesAtDoor
-from common.documents.imports import ImportsAtDoor
+from common.documents.imports_at_door import ImportsAtDoor
 from common.documents.oldest import OldestAtDoor
 from common.documents.overview import OverviewAtDoor
 from common.documents.users import UsersAtDoor

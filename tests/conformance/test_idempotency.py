@@ -12,7 +12,8 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from common.documents.database import Document, connect, connect_door, database, door_database, prepare
-from common.documents.imports import Imports, ImportsAtDoor
+from common.documents.imports import Imports
+from common.documents.imports_at_door import ImportsAtDoor
 from common.documents.new_imports import Once, accepted
 from common.tokens import Claims
 from ingest.accept import Accepted, accept
