@@ -108,7 +108,8 @@ class FileBlobs:
                 return False
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if os.fstat(descriptor).st_mtime >= than.timestamp() or not is_same(target, descriptor):
+                put_at = datetime.fromtimestamp(os.fstat(descriptor).st_mtime, UTC)  # as `list` tells it
+                if put_at >= than or not is_same(target, descriptor):
                     return False
                 target.unlink()
             finally:
