@@ -57,17 +57,32 @@ class Longest(random.Random):
 class Life:
     """One import on its way. `fetch` and `render` say what meets it there; `tries` counts the claims."""
 
-    def __init__(self, mongodb_url: str, redis_url: str, seed: int | None) -> None:
+    def __init__(
+        self,
+        mongodb_url: str,
+        redis_url: str,
+        seed: int | None,
+        *,
+        document: Document | None = None,
+        organization: Document | None = None,
+    ) -> None:
         self.mongodb, self.redis = connect(mongodb_url), door_client(redis_url)
         db = database(self.mongodb)
         prepare(db)
-        self.now = datetime.now(UTC).replace(microsecond=0)
+        self.now = (
+            datetime.now(UTC).replace(microsecond=0)
+            if document is None
+            else document["created_at"] + timedelta(seconds=20)
+        )
         self.chance = Longest() if seed is None else random.Random(seed)
         self.fetch: Fate = lambda: ORIGINAL
         self.render: Fate = rendered
         self.tries: Counter[str] = Counter()
         self.imports, organizations = Imports(db), Organizations(db)
-        organizations.add("org", name="Org", source={}, now=self.now)
+        if organization is None:
+            organizations.add("org", name="Org", source={}, now=self.now)
+        else:
+            db.organizations.insert_one(organization)
         bells = Doorbells(
             self.redis, producer(self.redis), per_organization=6, now=lambda: self.now.timestamp()
         )
@@ -104,7 +119,7 @@ class Life:
             chance=self.chance,
             monotonic=lambda: self.now.timestamp(),
         )
-        document = accepted(
+        document = document or accepted(
             str(uuid.uuid4()),
             organization_id="org",
             user_id="user",
@@ -120,6 +135,7 @@ class Life:
             due_in=5,
         )
         db.imports.insert_one(document)
+        self.db = db
         self.began, self.id = self.now, document["_id"]
 
     def _meets(self, stage: str) -> Any:
