@@ -76,7 +76,7 @@ class Pair:
 
     def stranded(self, queue: str) -> int:
         """Return how many messages a live process holds or waits for."""
-        return int(self.client.hlen(f"{NAMESPACE}:{queue}.msgs"))  # type: ignore[arg-type]
+        return int(self.client.hlen(f"{NAMESPACE}:{queue}.msgs"))
 
     def close(self) -> None:
         for worker in self.workers:
@@ -166,7 +166,7 @@ def test_f6_a_job_that_kills_its_worker_is_delivered_without_end(redis_url: str)
         asking = bare.broker(redis_url)
         asking.enqueue(dramatiq.Message(bare.QUEUE, "poison", (), {}, {}))
         with restarted(redis_url):
-            until(lambda: int(client.get("deliveries") or 0) >= 6, seconds=60)  # type: ignore[arg-type]
+            until(lambda: int(client.get("deliveries") or 0) >= 6, seconds=60)
         assert client.hlen(f"{NAMESPACE}:{bare.QUEUE}.msgs") == 1
         asking.close()
 
