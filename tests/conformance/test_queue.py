@@ -101,7 +101,7 @@ def test_an_undecodable_message_strands_no_neighbour(
         {"actor_name": "nobody", "kwargs": {}},
         {"actor_name": "fetch_attachment", "kwargs": {"import_id": {"$ne": 1}}},
         {"actor_name": "fetch_attachment", "kwargs": {"import_id": "../x"}},
-        {"actor_name": "fetch_attachment", "kwargs": {"import_id": str(uuid.uuid4()), "more": 1}},
+        {"actor_name": "fetch_attachment", "kwargs": {"more": 1}},
     ],
 )
 def test_an_alien_message_goes_to_the_dead_letters(line: Line, alien: dict[str, Any]) -> None:
