@@ -117,6 +117,11 @@ class Pipeline:
         if seen["status"] != stage.before or (seen["not_before"] or self._clock()) > self._clock():
             self._answered(step, seen)  # a late or a doubled message
             return
+        if self._leases.interrupted:
+            # dramatiq goes on taking messages until it has noticed that it is to stop; what this process
+            # claimed now, it would take into its grave, most likely what it has just given back itself.
+            self._returned(step, seen)
+            return
         organization = self._organizations.find(organization_id)
         wait = self._gates.judge(organization, stage)
         if organization is None or wait is not None:
