@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from common import sources
+from common.crashpoints import reached
 from common.documents.database import Document
 from common.documents.imports import FETCH
 from common.documents.new_imports import accepted, refused
@@ -70,6 +71,9 @@ async def accept(  # noqa: PLR0913 - all of it by keyword
         document = refused(document, code=judged.code, detail=judged.detail or "")
         await imports.insert(document)
         return document
+    reached("accept.judged")
     await imports.insert(document)
+    reached("accept.written")
     ring(FETCH.name, document)
+    reached("accept.rung")
     return document

@@ -70,8 +70,8 @@ def post_while_everything_is_killed(world: World, amount: int) -> list[str]:
         posting = [clients.submit(post, sample) for sample in samples]
         for number, (name, find) in enumerate(VICTIMS.items()):
             due = amount * number // len(VICTIMS)
-            world.until(lambda due=due: len(world.accepted) >= due)  # type: ignore[misc]
-            for pid in world.until(lambda find=find: _found(find, world)):  # type: ignore[misc]
+            world.until(lambda due=due: len(world.accepted) >= due)
+            for pid in world.until(lambda find=find: _found(find, world)):
                 kill(pid)
             died.append(name)
         for one in posting:
