@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from common import sources
+from common.crashpoints import reached
 from common.documents.database import Document
 from common.documents.imports import FETCH
 from common.documents.new_imports import Once, accepted, refused
@@ -84,11 +85,14 @@ async def accept(  # noqa: PLR0913 - all of it by keyword
     )
     if judged.code is not None:
         document = refused(document, code=judged.code, detail=judged.detail or "")
+    reached("accept.judged")
     kept = await imports.insert(document)
+    reached("accept.written")
     if kept["_id"] != document["_id"]:
         if kept.get("idempotency_digest") != document["idempotency_digest"]:
             raise KeyReusedError
         return Accepted(kept, replayed=True)
     if judged.code is None:
         ring(FETCH.name, document)
+    reached("accept.rung")
     return Accepted(document, replayed=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.blobs.seam import Blobs
+from common.crashpoints import reached
 from common.sources import judge
 from workers.deadlines import Deadline
 from workers.failures import Interrupted, Permanent
@@ -49,6 +50,7 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
         received = visit.stream(record, spool, max_bytes=max_bytes)
         if deadline.stopping.is_set():
             raise Interrupted
+        reached("fetch.received")
         key = f"{organization_id}/originals/{received.sha256}"
         blobs.put(
             key,
