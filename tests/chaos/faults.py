@@ -204,7 +204,7 @@ def _doubled(scene: Scene) -> None:
     """Ask twice, on both queues, for imports of any age, and for some that do not exist."""
     known = list(scene.world.accepted)
     chosen = [scene.chance.choice(known) for _ in range(5)] if known else []
-    chosen += ["00000000-0000-4000-8000-%012x" % scene.chance.getrandbits(48)]
+    chosen += [f"00000000-0000-4000-8000-{scene.chance.getrandbits(48):012x}"]
     broker = producer(scene.world.redis)
     for import_id in chosen * 2:
         for job in JOBS:

@@ -69,7 +69,7 @@ def _storm(
     settled = threading.Event()
     watching = timeline.watch(lambda: _progress(world, load, report), settled)
     try:
-        healed_at = _fall(world, planned, report, timeline, load, over, seed=order.seed)
+        healed_at = _fall(world, planned, report, timeline, load=load, over=over, seed=order.seed)
         load.join()
         timeline.say("everything is posted and healed; waiting for rest")
         _rest(world, order.patience, timeline)
@@ -98,9 +98,9 @@ def _fall(
     planned: Sequence[schedule.Planned],
     report: Report,
     timeline: Timeline,
+    *,
     load: Load,
     over: threading.Event,
-    *,
     seed: int,
 ) -> datetime:
     """Let each fault fall at its time, beside those that still last; return when the last one had healed."""
