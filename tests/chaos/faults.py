@@ -7,6 +7,7 @@ what it took away is there again. It heals in any case, also when the run is bro
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import signal
@@ -208,7 +209,7 @@ def _doubled(scene: Scene) -> None:
     broker = producer(scene.world.redis)
     for import_id in chosen * 2:
         for job in JOBS:
-            scene.world.until(lambda job=job, import_id=import_id: broker.enqueue(message(job(import_id))))
+            scene.world.until(functools.partial(broker.enqueue, message(job(import_id))))
     scene.hit(f"{len(chosen) * 4} messages")
 
 

@@ -44,8 +44,8 @@ def claims(documents: Sequence[Document]) -> Claims:
 
 def lost_claims(document: Document) -> int:
     """Return how many claims of an import ended because their worker was silent for a lease."""
-    killed = (document["error"] or {}).get("code") == "worker_killed"
-    return sum(entry["event"] == "lease expired" for entry in document["history"]) + killed
+    killed = int((document["error"] or {}).get("code") == "worker_killed")
+    return killed + [entry["event"] for entry in document["history"]].count("lease expired")
 
 
 def ended_at(document: Document) -> datetime | None:

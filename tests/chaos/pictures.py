@@ -84,10 +84,10 @@ def _hostile(kind: str, chance: random.Random) -> bytes:
     if kind == "truncated":
         whole = _good(chance, "JPEG")
         return whole[: len(whole) // 2]
-    whole = bytearray(_good(chance, "PNG"))
-    begin = whole.index(b"IDAT") + 4
-    whole[begin + 2 : begin + 10] = mark  # the stream's first bytes, so that nothing of it can be read
-    return bytes(whole)
+    damaged = bytearray(_good(chance, "PNG"))
+    begin = damaged.index(b"IDAT") + 4
+    damaged[begin + 2 : begin + 10] = mark  # the stream's first bytes, so that nothing of it can be read
+    return bytes(damaged)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

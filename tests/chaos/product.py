@@ -7,6 +7,7 @@ from a stopped one; every other setting is the default.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -61,7 +62,8 @@ class ChaosWorld(World):
                     "FETCH_PROCESSES": str(WORKERS["fetch"]),
                     "RENDER_PROCESSES": str(WORKERS["render"]),
                     "CHAOS_MONGODB_URL": f"mongodb://127.0.0.1:{self.proxies['mongodb'].port}"
-                    "/imports?retryWrites=false",
+                    # Without directConnection the driver goes by the address that the server tells of itself.
+                    "/imports?retryWrites=false&directConnection=true",
                     "CHAOS_REDIS_URL": f"redis://127.0.0.1:{self.proxies['redis'].port}/0",
                 },
             )
@@ -74,6 +76,9 @@ class ChaosWorld(World):
         )
         self.db = self.mongodb.get_default_database()
         self._lead_through_the_proxy()
+
+    def __enter__(self) -> ChaosWorld:
+        return self
 
     def close(self) -> None:
         """End the product and the proxies."""
@@ -163,7 +168,7 @@ class ChaosWorld(World):
     def until_up(self, roles: Iterable[str], gone: Iterable[int] = (), *, seconds: float = 60.0) -> None:
         """Wait until roles are played again."""
         for role in roles:
-            self.until(lambda role=role: self.is_up(role, gone), seconds=seconds)
+            self.until(functools.partial(self.is_up, role, gone), seconds=seconds)
 
     def wait_for(self, role: str, *, seconds: float) -> list[int]:
         """Return who plays a role, waiting for it; none where nobody came."""
