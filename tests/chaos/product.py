@@ -154,6 +154,8 @@ class ChaosWorld(World):
         players = set(self.who(f"{name} {part}".strip())) - set(gone)
         if len(players) < (WORKERS.get(name, 1) if part == "worker" else 1):
             return False
+        if part == "master" and len(self.workers(name)) < WORKERS[name]:
+            return False
         return self._answers(name)
 
     def _answers(self, name: str) -> bool:
