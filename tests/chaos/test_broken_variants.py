@@ -37,7 +37,7 @@ class Variant:
         return self.name
 
 
-QUICK = Variant("acknowledge_before_writing", "lost", "mongodb cut", faults=2, minutes=0.2)
+QUICK = Variant("acknowledge_before_writing", "lost", "kill web")
 OTHERS = (
     Variant("random_image_id", "duplicate_images", "kill render worker,mongodb mute"),
     Variant("no_fence", "reverted_states", "pause fetch worker", faults=2),
