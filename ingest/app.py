@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -69,10 +69,15 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
     new_id: Callable[[], str],
     zone: ZoneInfo,
     limits: Limits,
+    keys_kept: timedelta,
     operator_password: str | None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Edge:
-    """Return the ASGI application. `clock` is the stores' time; `stopping` turns readiness off."""
+    """Return the ASGI application.
+
+    `clock` is the stores' time; `keys_kept` is how long a request is known by its Idempotency-Key;
+    `stopping` turns readiness off.
+    """
     traffic = Traffic()
     observed = Observed(
         client=stores.redis,
@@ -96,6 +101,7 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
         zone=zone,
         max_body_bytes=limits.body_bytes,
         body_seconds=limits.body_seconds,
+        keys_kept=keys_kept,
     )
     routes: tuple[tuple[str, object], ...] = (
         ("/api/v1/imports", asking),

@@ -71,8 +71,10 @@ _IMPORT_STATE: Schema = {
     "attempts": _COUNT,
     "calls": _COUNT,
     "waiting_for": _TEXT_OR_NULL,
-    "expected_at": {"type": ["string", "null"], "format": "date-time"},
-    "next_attempt_at": {"type": ["string", "null"], "format": "date-time"},
+    **{
+        name: {"type": ["string", "null"], "format": "date-time"}
+        for name in ("expected_at", "next_attempt_at")
+    },
     "stages": {"type": "object", "additionalProperties": {"type": "object"}},
     "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
 }
@@ -125,6 +127,7 @@ _PROBLEMS = {
     "411": "The body came with Transfer-Encoding and without Content-Length.",
     "413": "The body is too large.",
     "415": "The body is of a kind, or in an encoding, that is not read.",
+    "422": "The Idempotency-Key was sent with other parameters before.",
     "503": "A store is away; nothing was changed. Retry-After says when to come back.",
 }
 
@@ -191,13 +194,26 @@ _BODY: Schema = {
     }
 }
 
+_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {
+        "type": "string",
+        "pattern": r'^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$',
+    },
+    "description": "A name of your own for this request, bare or in double quotes; it counts inside your "
+    "organization. Repeated with equal parameters, in whatever order, it answers the import that there is.",
+}
+
 _PATHS: Schema = {
     "/api/v1/imports": {
         "post": {
             "operationId": "ask_for_import",
             "summary": "Ask for an import",
             "description": "Answers 200 when the import is durably recorded. A second request makes a second "
-            "import. Query parameters win over those of the body.",
+            "import, unless both have the same Idempotency-Key. Query parameters win over those of the body.",
+            "parameters": [_KEY],
             "requestBody": _BODY,
             "responses": _responses(
                 _json(
@@ -206,6 +222,11 @@ _PATHS: Schema = {
                     headers={
                         "Location": {"schema": {"type": "string"}, "description": "Where GET shows it."},
                         "X-token": {"schema": {"type": "string"}, "description": "The token, renewed."},
+                        "Idempotent-Replayed": {
+                            "schema": {"const": "true"},
+                            "description": "Sent where an earlier request with this key made the import; it is "
+                            "shown as it is now.",
+                        },
                     },
                     links={
                         "import": {
@@ -214,7 +235,7 @@ _PATHS: Schema = {
                         }
                     },
                 ),
-                *("400", "401", "408", "411", "413", "415", "503"),
+                *("400", "401", "408", "411", "413", "415", "422", "503"),
             ),
             "security": [{"token": []}],
         }

@@ -37,6 +37,16 @@ def due(imports: Imports, *, now: datetime, limit: int) -> list[Document]:
     return found
 
 
+def forget_keys(imports: Imports, *, now: datetime, limit: int) -> int:
+    """Forget at most so many idempotency keys whose time is over, oldest first. Returns how many."""
+    forgotten = 0
+    for low, high in windows(now):
+        forgotten += imports.forget_keys(low, high, limit=limit - forgotten)
+        if forgotten >= limit:
+            break
+    return forgotten
+
+
 class OpenWalk:
     """Walk over all open imports that are not due yet, a bounded piece at a time.
 

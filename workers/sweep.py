@@ -17,6 +17,7 @@ import redis
 import structlog
 from pymongo.errors import PyMongoError
 
+from common.crashpoints import reached
 from common.documents.database import Document
 from common.documents.imports import STAGES, Imports, Stage, stage_of
 from common.documents.organizations import Organizations
@@ -94,6 +95,8 @@ class Sweeper:
         found = due(self._imports, now=self._clock(), limit=BATCH)
         asked = [one for one in (self._judged_alone(seen, swept) for seen in found) if one is not None]
         self._ask(asked, organizations)
+        if asked:
+            reached("sweep.asked")
         self._imports.look_later((seen, self._next_look(seen)) for seen in asked)
         swept["asked"] += len(asked)
         more = len(found) >= BATCH
@@ -131,6 +134,7 @@ class Sweeper:
         if freed is None:
             return None
         swept["lease_expired"] += 1
+        reached("sweep.freed")
         if freed["status"] == "failed":
             swept["worker_killed"] += 1
             self._bells.answered(stage.name, seen["organization_id"], seen["_id"])

@@ -70,6 +70,9 @@ def prepare(db: Database[Document]) -> None:
     db.imports.create_index("created_at")
     db.imports.create_index([("organization_id", 1), ("created_at", 1)])
     db.imports.create_index("status")
+    # Where a key was sent only, and unique: this alone makes one import of many repetitions.
+    db.imports.create_index("idempotency_key", sparse=True, unique=True)
+    db.imports.create_index("idempotency_until", sparse=True)
     db.images.create_index("created_at")
     db.images.create_index([("organization_id", 1), ("created_at", 1)])
     db.users.create_index("organization_id")

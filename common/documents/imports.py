@@ -19,7 +19,7 @@ The document is the truth and its own outbox; a message in Redis only says «loo
 - `calls` counts the calls of its source's allowance that it has cost, over all attempts.
 - `mark` names the last change: a change whose reply was lost is recognised when it is tried again.
 
-The shape of a new import is in `new_imports.py`.
+The shape of a new import is in `new_imports.py`, the door's two queries in `imports_at_door.py`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pymongo import UpdateOne
-from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, DuplicateKeyError
+from pymongo.errors import ConnectionFailure
 
 from common.documents.database import Document
 
@@ -249,7 +248,27 @@ class Imports:
         `stored` says whether its original is still in the blobs; if so only the rendering is repeated.
         None where it is not a failed one (any more). An import without a source cannot be retried: ValueError.
         """
-        if seen["status"] != "failed":
+        return self._opened_again(seen, "failed", stored=stored, now=now)
+
+    def repaired(self, seen: Document, *, stored: bool, now: datetime) -> Document | None:
+        """Open an import again that has succeeded and whose image or bytes are gone; as for `retried`."""
+        return self._opened_again(seen, "succeeded", stored=stored, now=now)
+
+    def woken(self, seen: Document, *, now: datetime) -> Document | None:
+        """Make an open import due that nobody would have looked at again. None where it moved on.
+
+        One that is held stays held: whoever looks judges its lease.
+        """
+        stage = stage_of(seen["status"])
+        if stage is None:
+            return None
+        change = {"$set": {"due_at": now, "open": {stage.name: seen["created_at"]}, "asks": 0}}
+        if not self._change(seen, seen["status"], change, event={"event": "woken"}, now=now):
+            return None
+        return {**seen, **change["$set"]}
+
+    def _opened_again(self, seen: Document, status: str, *, stored: bool, now: datetime) -> Document | None:
+        if seen["status"] != status:
             return None
         if seen["record_id"] is None:
             raise ValueError("nothing to fetch: what it asked for can never be imported; submit it anew")
@@ -257,6 +276,7 @@ class Imports:
         anew = {
             "status": stage.before,
             "error": None,
+            "image_id": None,
             "deliveries": 0,
             "attempts": 0,
             "asks": 0,
@@ -266,7 +286,7 @@ class Imports:
             "due_at": now,
             **_FREE,
         }
-        if not self._change(seen, "failed", {"$set": anew}, event={"event": "retried"}, now=now):
+        if not self._change(seen, status, {"$set": anew}, event={"event": "retried"}, now=now):
             return None
         return {**seen, **anew}
 
@@ -294,6 +314,16 @@ class Imports:
         field = f"open.{stage.name}"
         found = self._imports.find_one({field: {"$gte": low, "$lt": high}}, {"created_at": 1})
         return None if found is None else found["created_at"]
+
+    def forget_keys(self, low: datetime, high: datetime, *, limit: int) -> int:
+        """Forget idempotency keys whose time ended in a window; the imports stay. Returns how many."""
+        window = {"idempotency_until": {"$gte": low, "$lt": high}}
+        over = [one["_id"] for one in self._imports.find(window, {"_id": 1}).limit(limit)]
+        fields = dict.fromkeys(("idempotency_key", "idempotency_digest", "idempotency_until"), "")
+        if over:
+            writes = [UpdateOne({"_id": import_id}, {"$unset": fields}) for import_id in over]
+            self._imports.bulk_write(writes, ordered=False)
+        return len(over)
 
     # -- the shapes of a conditional write --------------------------------------------------------------
 
@@ -364,35 +394,5 @@ class Imports:
 
 
 # What an import that nobody holds does not have.
-_FREE: Document = {
-    "owner": None,
-    "lease_until": None,
-    "waiting_for": None,
-    "expected_at": None,
-    "not_before": None,
-}
+_FREE: Document = dict.fromkeys(("owner", "lease_until", "waiting_for", "expected_at", "not_before"))
 _UNSET: Document = {"due_at": "", "open": ""}
-
-
-class ImportsAtDoor:
-    """The door's side: write one down, look one up. Raises ConnectionFailure where MongoDB is away."""
-
-    def __init__(self, db: AsyncDatabase[Document]) -> None:
-        self._imports = db.imports
-
-    async def insert(self, document: Document) -> None:
-        """Write an import durably. Safe to repeat: its id is made by us, so a second one finds it there."""
-        try:
-            await self._imports.insert_one(document)
-        except DuplicateKeyError:
-            return
-        except ConnectionFailure:
-            # The write may have landed with its reply lost; the same id cannot be written twice.
-            try:
-                await self._imports.insert_one(document)
-            except DuplicateKeyError:
-                return
-
-    async def find(self, import_id: str) -> Document | None:
-        """Return one import, of whichever organization: whoever asks compares."""
-        return await self._imports.find_one({"_id": import_id})

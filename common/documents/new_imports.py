@@ -1,11 +1,32 @@
-"""Give a new import its shape: every field that it will ever have, bar `due_at` and `open` once it has ended."""
+"""Give a new import its shape: every field that it will ever have, bar `due_at` and `open` once it has ended.
+
+Only an import that came with an Idempotency-Key has the `idempotency_…` fields, and only for a while.
+"""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from common.documents.database import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What makes a request one that is carried out once: its client's key, what it asked for, and for how long."""
+
+    key: str
+    digest: str
+    until: datetime
+
+    def fields(self, organization_id: str) -> Document:
+        """Return the fields that only such an import has; the first is unique, and all go when time is up."""
+        return {
+            "idempotency_key": f"{organization_id}:{self.key}",
+            "idempotency_digest": self.digest,
+            "idempotency_until": self.until,
+        }
 
 
 def accepted(  # noqa: PLR0913 - the whole shape in one place
@@ -23,6 +44,7 @@ def accepted(  # noqa: PLR0913 - the whole shape in one place
     request_id: str | None,
     now: datetime,
     due_in: float,
+    once: Once | None = None,
 ) -> Document:
     """Write a new import. `params` and `metadatas` are JSON text; `due_in` is in seconds."""
     return {
@@ -59,6 +81,7 @@ def accepted(  # noqa: PLR0913 - the whole shape in one place
         "created_at": now,
         "updated_at": now,
         "due_at": now + timedelta(seconds=due_in),
+        **({} if once is None else once.fields(organization_id)),
     }
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from falcon.asgi import Request, Response
 
 from common.documents.database import Document
 from common.documents.imports import FETCH
-from ingest import params, present
+from common.documents.new_imports import Once
+from ingest import idempotency, params, present
 from ingest.accept import accept
 from ingest.bodies import first_header, read_body
 from ingest.edge import FORMAT
@@ -27,7 +28,7 @@ _IN_A_THREAD = 16 * 1024  # bytes of parameters beyond which reading them would 
 class ImportsStore(Protocol):
     """The door's queries on imports. Raises ConnectionFailure where MongoDB is away."""
 
-    async def insert(self, document: Document) -> None: ...
+    async def insert(self, document: Document) -> Document: ...
 
     async def find(self, import_id: str) -> Document | None: ...
 
@@ -54,13 +55,16 @@ class ImportsResource:
         zone: ZoneInfo,
         max_body_bytes: int,
         body_seconds: float,
+        keys_kept: timedelta,
     ) -> None:
         self._imports, self._ring = imports, ring
         self._clock, self._new_id, self._zone = clock, new_id, zone
         self._max_body_bytes, self._body_seconds = max_body_bytes, body_seconds
+        self._keys_kept = keys_kept
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Accept an import. The answer says only that it is written down; what becomes of it, GET tells."""
+        key = idempotency.key_of(req.scope["headers"])
         body = await read_body(req, max_bytes=self._max_body_bytes, seconds=self._body_seconds)
         sent = {
             "body": body,
@@ -69,11 +73,12 @@ class ImportsResource:
             "format": req.scope[FORMAT],
         }
         if len(body) + len(sent["query"]) > _IN_A_THREAD:
-            merged = await asyncio.to_thread(params.merged, **sent)
+            merged, digest = await asyncio.to_thread(_read, sent, key)
         else:
-            merged = params.merged(**sent)
+            merged, digest = _read(sent, key)
+        once = None if key is None else lambda now: Once(key, digest, until=now + self._keys_kept)
         async with req.context.budget.spend():
-            document = await accept(
+            accepted = await accept(
                 merged,
                 req.context.identity,
                 imports=self._imports,
@@ -81,9 +86,18 @@ class ImportsResource:
                 clock=self._clock,
                 new_id=self._new_id,
                 request_id=req.context.request_id,
+                once=once,
             )
-        resp.data = present.document(document, zone=self._zone)
-        resp.context.own.append(("Location", f"{PATH}/{document['_id']}"))
+        resp.data = present.document(accepted.document, zone=self._zone)
+        resp.context.own.append(("Location", f"{PATH}/{accepted.document['_id']}"))
+        if accepted.replayed:
+            resp.context.own.append(("Idempotent-Replayed", "true"))
+
+
+def _read(sent: Mapping[str, Any], key: str | None) -> tuple[dict[str, Any], str]:
+    """Return the merged parameters of a request, and their digest where it has a key."""
+    merged = params.merged(**sent)
+    return merged, "" if key is None else idempotency.digest(merged)
 
 
 class ImportResource:
