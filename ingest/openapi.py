@@ -11,6 +11,7 @@ Schema = dict[str, Any]
 
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_TIME_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SIZE: Schema = {"type": "integer", "minimum": 1}
@@ -71,10 +72,8 @@ _IMPORT_STATE: Schema = {
     "attempts": _COUNT,
     "calls": _COUNT,
     "waiting_for": _TEXT_OR_NULL,
-    **{
-        name: {"type": ["string", "null"], "format": "date-time"}
-        for name in ("expected_at", "next_attempt_at")
-    },
+    "expected_at": _TIME_OR_NULL,
+    "next_attempt_at": _TIME_OR_NULL,
     "stages": {"type": "object", "additionalProperties": {"type": "object"}},
     "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
 }
