@@ -30,7 +30,7 @@ PARAMETERS: Schema = {
         "album_id": {"description": "Album of the image: any text.", "examples": ["5005800000HEXCtAAP"]},
         "filename": {"description": "Name of the image file.", "examples": ["Image123.jpg"]},
         "import_type": {
-            "description": "Kind of source; `salesforce` where it is left out.",
+            "description": "Kind of source; `salesforce` if left out.",
             "examples": ["salesforce"],
         },
         "metadatas": {
@@ -38,8 +38,8 @@ PARAMETERS: Schema = {
             "examples": [{"attachmentId": "00P4I00000zyw3eUAA"}],
         },
         "attachment_id": {
-            "description": "Salesforce id of the attachment, 15 or 18 characters. Without a possible one the "
-            "import is recorded as failed, with a code that says why.",
+            "description": "Salesforce id of the attachment or file, 15 or 18 characters. Without a possible one "
+            "the import is recorded as failed, with a code that says why.",
             "examples": ["00P4I00000zyw3eUAA"],
         },
     },
