@@ -11,8 +11,8 @@ Schema = dict[str, Any]
 
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-_TIME_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
+_TIME_OR_NULL: Schema = {**_TIME, "type": ["string", "null"]}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SIZE: Schema = {"type": "integer", "minimum": 1}
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -29,10 +29,7 @@ PARAMETERS: Schema = {
     "properties": {
         "album_id": {"description": "Album of the image: any text.", "examples": ["5005800000HEXCtAAP"]},
         "filename": {"description": "Name of the image file.", "examples": ["Image123.jpg"]},
-        "import_type": {
-            "description": "Kind of source; `salesforce` if left out.",
-            "examples": ["salesforce"],
-        },
+        "import_type": {"description": "Source; `salesforce` if left out.", "examples": ["salesforce"]},
         "metadatas": {
             "description": "Whatever is to be kept with the image, as `metadatas[name]=value` in a form.",
             "examples": [{"attachmentId": "00P4I00000zyw3eUAA"}],
