@@ -206,6 +206,30 @@ TABLE: tuple[Setting, ...] = (
         "65.0",
         "API version asked of Salesforce unless an organization names its own.",
     ),
+    Setting(
+        "SALESFORCE_CA_FILE",
+        _optional(_text),
+        "",
+        "File of the authorities (PEM) to trust for Salesforce, where they are not the usual ones.",
+    ),
+    Setting(
+        "SALESFORCE_RESERVE_PERCENT",
+        _number(0, 100, float),
+        "20",
+        "Share of an organization's daily API calls that groups of imports leave to its business.",
+    ),
+    Setting(
+        "SALESFORCE_FLOOR_PERCENT",
+        _number(0, 100, float),
+        "2",
+        "Share of an organization's daily API calls that no import touches.",
+    ),
+    Setting(
+        "SALESFORCE_CONCURRENT_CALLS",
+        _number(1, 1000),
+        "20",
+        "Calls to one organization at once, all workers together; it refuses more than 25 long ones, a developer's 5.",
+    ),
     Setting("LEASE_SECONDS", _number(1, 600, float), "15", "How long a claim holds without being renewed."),
     Setting(
         "LEASE_RENEW_SECONDS",
@@ -293,6 +317,10 @@ class Settings:
     max_original_bytes: int
     blob_seconds: float
     salesforce_api_version: str
+    salesforce_ca_file: str | None
+    salesforce_reserve_percent: float
+    salesforce_floor_percent: float
+    salesforce_concurrent_calls: int
     lease_seconds: float
     lease_renew_seconds: float
     sweep_seconds: float
@@ -323,6 +351,11 @@ class Settings:
         if renew and lease and renew * 2 > lease:
             mistakes.append(
                 "LEASE_RENEW_SECONDS must be at most half of LEASE_SECONDS, or one late beat loses the claim."
+            )
+        reserve, floor = values.get("salesforce_reserve_percent"), values.get("salesforce_floor_percent")
+        if reserve is not None and floor is not None and floor > reserve:
+            mistakes.append(
+                "SALESFORCE_FLOOR_PERCENT must be at most SALESFORCE_RESERVE_PERCENT: groups pause before single imports."
             )
         if mistakes:
             raise SettingsError(tuple(mistakes))

@@ -16,18 +16,20 @@ CHECK_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 KINDS = {"00P": "Attachment", "068": "ContentVersion", "069": "ContentDocument", "015": "Document"}
 """Kinds of record that hold a file, by the three characters with which their ids begin."""
 
-SERVED = frozenset({"Attachment"})
-"""The kinds that can be fetched."""
+PREFIXES = {**KINDS, "500": "Case", "02s": "EmailMessage"}
+"""Every kind of record whose ids are judged here."""
 
 SENTENCES = {
     "import_type_unknown": "Set import_type to salesforce, or leave it out: no other source is known here.",
     "attachment_missing": "Send attachment_id: the Salesforce id of the attachment to import.",
     "attachment_id_invalid": (
-        "Send a Salesforce id of 15 or 18 letters and digits that names an attachment (it begins with 00P),"
-        " with its letter case and check letters as Salesforce shows them."
+        "Send a Salesforce id of 15 or 18 letters and digits that names a file: an Attachment (it begins with"
+        " 00P), a file (069) or its version (068), or a Document (015); with its letter case and check letters"
+        " as Salesforce shows them."
     ),
-    "attachment_kind_unsupported": (
-        "Send the id of an Attachment (it begins with 00P): files and documents cannot be imported."
+    "album_id_invalid": (
+        "Send album_id: the Salesforce id of a Case (it begins with 500), 15 or 18 letters and digits with"
+        " its letter case and check letters as Salesforce shows them."
     ),
 }
 """What to do about each code, in one sentence."""
@@ -54,18 +56,29 @@ class Judged:
 def salesforce_id(text: str) -> str:
     """Return the canonical id, 18 characters with the right check letters, of a record that can be fetched.
 
-    Raises SourceIdError. Letter case counts in both forms: 15 characters differ by it, and 18 prove it.
+    Raises SourceIdError.
+    """
+    return canonical_id(text, kinds=tuple(KINDS.values()))
+
+
+def case_id(text: str) -> str:
+    """Return the canonical id of a Case, whose pictures are imported as a group. Raises SourceIdError."""
+    try:
+        return canonical_id(text, kinds=("Case",))
+    except SourceIdError:
+        raise SourceIdError("album_id_invalid") from None
+
+
+def canonical_id(text: str, *, kinds: tuple[str, ...]) -> str:
+    """Return the canonical id of a record of one of some kinds. Raises SourceIdError.
+
+    Letter case counts in both forms: 15 characters differ by it, and 18 prove it.
     """
     if len(text) not in (15, 18) or not (text.isascii() and text.isalnum()):
         raise SourceIdError("attachment_id_invalid")
     canonical = text[:15] + check_letters(text[:15])
-    if not canonical.startswith(text):
+    if not canonical.startswith(text) or PREFIXES.get(text[:3]) not in kinds:
         raise SourceIdError("attachment_id_invalid")
-    kind = KINDS.get(text[:3])
-    if kind is None:
-        raise SourceIdError("attachment_id_invalid")
-    if kind not in SERVED:
-        raise SourceIdError("attachment_kind_unsupported")
     return canonical
 
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from common import tokens
 from ingest.errors import UnauthenticatedError
@@ -36,6 +36,9 @@ class User(Protocol):
     @property
     def organization_id(self) -> str: ...
 
+    @property
+    def gate(self) -> Mapping[str, Any] | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -44,6 +47,7 @@ class Identity:
     user_id: str
     organization_id: str
     claims: tokens.Claims
+    gate: Mapping[str, Any] | None = None  # why the organization's imports wait, where they do
 
 
 def token_of(authorization: str | None) -> str:
@@ -89,7 +93,7 @@ class Authenticator:
         found = await self._find_user(claims.user_id)
         if found is None:
             raise UnauthenticatedError
-        return Identity(found.id, found.organization_id, claims)
+        return Identity(found.id, found.organization_id, claims, found.gate)
 
     def renewed(self, identity: Identity) -> str:
         """Return the token for the X-token header of a successful answer."""

@@ -20,7 +20,8 @@ from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
 from common.documents.imports import STAGES, Stage
-from common.queue import depth, presence, tallies
+from common.queue import allowance, depth, presence, tallies
+from common.queue.allowance import Usage
 from common.queue.depth import Depth
 from common.queue.presence import Present
 
@@ -35,9 +36,11 @@ log = structlog.get_logger(__name__)
 
 
 class Counts(Protocol):
-    """Counts imports by state, each up to a limit."""
+    """Counts imports by state, each up to a limit, and tells which organizations wait for what."""
 
     async def counts(self, *, limit: int) -> dict[str, int]: ...
+
+    async def closed_gates(self) -> dict[str, str]: ...
 
 
 class Ages(Protocol):
@@ -56,6 +59,8 @@ class Look:
     workers: list[Present] | None = None
     tallies: list[tuple[str, dict[str, str], float]] | None = None
     states: dict[str, int] | None = None
+    usages: dict[str, Usage] | None = None  # by organization
+    closed_gates: dict[str, str] | None = None  # organization → what it waits for
     oldest: dict[str, float | None] = field(default_factory=dict)  # a stage that is missing could not be had
 
 
@@ -102,8 +107,10 @@ class Observed:
             found["depths"] = await self._part(self._in_redis(lambda: depth.depths(self._client)))
             found["workers"] = await self._part(self._in_redis(lambda: presence.alive(self._client)))
             found["tallies"] = await self._part(self._in_redis(lambda: tallies.read(self._client)))
+            found["usages"] = await self._part(self._in_redis(lambda: allowance.read_all(self._client)))
         if mongodb_up:
             found["states"] = await self._part(self._counts.counts(limit=COUNT_LIMIT))
+            found["closed_gates"] = await self._part(self._counts.closed_gates())
             ages = {stage.name: await self._part(self._age(stage)) for stage in STAGES.values()}
             found["oldest"] = {name: age[0] for name, age in ages.items() if age is not None}
         return Look(redis_up=redis_up, mongodb_up=mongodb_up, **found)

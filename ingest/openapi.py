@@ -12,6 +12,7 @@ Schema = dict[str, Any]
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _TIME: Schema = {"type": "string", "format": "date-time"}
+_TIME_OR_NULL: Schema = {**_TIME, "type": ["string", "null"]}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SIZE: Schema = {"type": "integer", "minimum": 1}
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -28,17 +29,14 @@ PARAMETERS: Schema = {
     "properties": {
         "album_id": {"description": "Album of the image: any text.", "examples": ["5005800000HEXCtAAP"]},
         "filename": {"description": "Name of the image file.", "examples": ["Image123.jpg"]},
-        "import_type": {
-            "description": "Kind of source; `salesforce` where it is left out.",
-            "examples": ["salesforce"],
-        },
+        "import_type": {"description": "Source; `salesforce` if left out.", "examples": ["salesforce"]},
         "metadatas": {
             "description": "Whatever is to be kept with the image, as `metadatas[name]=value` in a form.",
             "examples": [{"attachmentId": "00P4I00000zyw3eUAA"}],
         },
         "attachment_id": {
-            "description": "Salesforce id of the attachment, 15 or 18 characters. Without a possible one the "
-            "import is recorded as failed, with a code that says why.",
+            "description": "Salesforce id of the attachment or file, 15 or 18 characters. Without a possible one "
+            "the import is recorded as failed, with a code that says why.",
             "examples": ["00P4I00000zyw3eUAA"],
         },
     },
@@ -69,8 +67,10 @@ _IMPORT_STATE: Schema = {
     "status": {"type": "string", "enum": list(STATUSES)},
     "error": _ERROR,
     "attempts": _COUNT,
+    "calls": _COUNT,
     "waiting_for": _TEXT_OR_NULL,
-    "next_attempt_at": {"type": ["string", "null"], "format": "date-time"},
+    "expected_at": _TIME_OR_NULL,
+    "next_attempt_at": _TIME_OR_NULL,
     "stages": {"type": "object", "additionalProperties": {"type": "object"}},
     "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
 }

@@ -24,12 +24,14 @@ def document(import_: Mapping[str, Any], *, zone: ZoneInfo) -> bytes:
 def with_state(import_: Mapping[str, Any], *, zone: ZoneInfo, links: Mapping[str, Any]) -> bytes:
     """Return the answer to a GET: the same eight keys, then how far the import is and what it waits for."""
     error = import_.get("error")
-    not_before = import_.get("not_before")
+    not_before, expected_at = import_.get("not_before"), import_.get("expected_at")
     state = {
         "status": import_["status"],
         "error": error and {name: error.get(name) for name in ("code", "detail", "retryable")},
         "attempts": import_.get("attempts", 0),
+        "calls": import_.get("calls", 0),
         "waiting_for": import_.get("waiting_for"),
+        "expected_at": expected_at and timestamp(expected_at, zone),
         "next_attempt_at": not_before and timestamp(not_before, zone),
         "stages": _shown(import_.get("stages") or {}, zone),
         "links": dict(links),

@@ -58,6 +58,9 @@ class Kept:
         await self._ask()
         return list(self.documents.values())[:limit]
 
+    async def closed_gates(self) -> dict[str, str]:
+        return {"org": "salesforce_quota"}
+
     async def counts(self, *, limit: int) -> dict[str, int]:
         await self._ask()
         return {"queued": len(self.documents)}
@@ -140,6 +143,7 @@ class Door:
     is_stopping: bool = False
     mongodb_error: Exception | None = None
     users_error: Exception | None = None
+    gate: dict[str, Any] | None = None
     app: Edge = field(init=False)
 
     def __post_init__(self) -> None:
@@ -173,7 +177,7 @@ class Door:
         if self.users_error is not None:
             raise self.users_error
         known = {USER_ID: ORGANIZATION_ID, OTHER_USER_ID: OTHER_ORGANIZATION_ID}
-        return User(user_id, known[user_id]) if user_id in known else None
+        return User(user_id, known[user_id], self.gate) if user_id in known else None
 
     def token(self, user_id: str = USER_ID) -> str:
         return tokens.mint(user_id, secret=SECRET, now=NOW.timestamp())

@@ -12,14 +12,16 @@ what happened and what to do. Neither ever holds a URL, a token, a parameter or 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 
 class Failure(Exception):  # noqa: N818 - the tree reads as what happened, not as an error kind
-    """A stage ended without its result."""
+    """A stage ended without its result. `calls` is how many calls of the source's allowance it has cost."""
 
     def __init__(self, code: str, detail: str) -> None:
         self.code, self.detail = code, detail
+        self.calls = 0
         super().__init__(f"{code}: {detail}")
 
 
@@ -46,9 +48,11 @@ class Transient(Failure):
 class Throttled(Failure):
     """Nothing is wrong with the import: its organization's Salesforce, or one of our stores, cannot serve now.
 
-    `scope` is `organization` (its shared gate closes, and one import at a time probes it) or `store` (this
-    import waits and looks again). `waiting_for` is what the import's document says meanwhile. The gate is
+    `scope` is `organization` (its shared gate closes, and one import at a time probes it), `store` (this
+    import waits and looks again soon) or `import` (it does so after `probe_after` seconds, while others of
+    its organization may go on). `waiting_for` is what the import's document says meanwhile. The gate is
     probed after `probe_after` seconds, a wait that doubles up to `probe_cap` while the probes fail.
+    `expected_at` is when it should be over, where anybody can know.
     """
 
     def __init__(  # noqa: PLR0913 - all of it by keyword
@@ -57,11 +61,13 @@ class Throttled(Failure):
         detail: str,
         *,
         waiting_for: str,
-        scope: Literal["organization", "store"] = "organization",
+        scope: Literal["organization", "store", "import"] = "organization",
         probe_after: float = 5.0,
         probe_cap: float = 5.0,
+        expected_at: datetime | None = None,
     ) -> None:
         super().__init__(code, detail)
+        self.expected_at = expected_at
         self.scope, self.waiting_for = scope, waiting_for
         self.probe_after, self.probe_cap = probe_after, max(probe_after, probe_cap)
 

@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import dramatiq
 from dramatiq import Middleware
@@ -34,10 +36,14 @@ from workers.credentials import Credentials
 from workers.decoding.client import Decoder
 from workers.gates import Gates
 from workers.imaging.limits import Limits
+from workers.lanes import RedisLanes
 from workers.leases import Leases
 from workers.orphans import watch_parent
 from workers.pipeline import Pipeline
+from workers.quota import Allowances, rule_of
+from workers.shared_sessions import RedisSession
 from workers.sources import Sources
+from workers.sources.surroundings import Surroundings
 from workers.work import fetching, rendering
 
 
@@ -99,8 +105,24 @@ def start() -> None:
         reuse=settings.render_reuse,
     )
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
+    allowances = Allowances(
+        hints, rule_of(settings.salesforce_reserve_percent, settings.salesforce_floor_percent)
+    )
+    credentials = Credentials(settings.credentials_keys)
+
+    def around(organization: Mapping[str, Any]) -> Surroundings:
+        organization_id, version = str(organization["_id"]), organization.get("credential_version", 0)
+        return Surroundings(
+            session=RedisSession(hints, credentials, organization_id, version=version),
+            quota=allowances.of(organization_id),
+            lanes=RedisLanes(hints, organization_id, places=settings.salesforce_concurrent_calls),
+        )
+
     sources = Sources(
-        credentials=Credentials(settings.credentials_keys), api_version=settings.salesforce_api_version
+        credentials=credentials,
+        api_version=settings.salesforce_api_version,
+        ca_file=settings.salesforce_ca_file,
+        around=around,
     )
     name = presence.name_of(process)
     pipeline = Pipeline(
@@ -109,7 +131,7 @@ def start() -> None:
         organizations=organizations,
         bells=bells,
         leases=leases,
-        gates=Gates(organizations, clock=clock),
+        gates=Gates(organizations, clock=clock, allowances=allowances),
         observe=lambda stage, outcome, seconds: tallies.observe(hints, stage, outcome, seconds),
         fetch=fetching(
             sources=sources,

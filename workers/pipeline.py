@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -124,18 +124,26 @@ class Pipeline:
             self._returned(step, seen)
             return
         organization = self._organizations.find(organization_id)
-        wait = self._gates.judge(organization, stage)
+        wait = self._gates.judge(organization, stage, group=seen.get("group_id") is not None)
         if organization is None or wait is not None:
             if wait is not None:
-                now = self._clock()
-                self._imports.postponed(seen, waiting_for=wait.waiting_for, until=wait.until, now=now)
-            self._returned(step, seen)
+                self._imports.postponed(
+                    seen,
+                    waiting_for=wait.waiting_for,
+                    until=wait.until,
+                    expected_at=wait.expected_at,
+                    now=self._clock(),
+                )
+            if wait is not None and wait.alone:
+                self._answered(step, seen)  # whoever stands behind it may go on
+            else:
+                self._returned(step, seen)
             return
         reached(f"{stage.name}.due")
         claim = self._imports.claim(seen, stage, owner=self._owner, now=self._clock(), lease=self._lease)
         if claim is not None:
             reached(f"{stage.name}.claimed")
-            self._carry_out(step, claim, organization)
+            self._carry_out(step, replace(claim, probe=organization["gate"] is not None), organization)
 
     def _carry_out(self, step: Step, claim: Claim, organization: Document) -> None:
         """Do the work of a claim and end it, one way or another; one log line tells of it."""
@@ -194,7 +202,10 @@ class Pipeline:
     def _fetched(self, claim: Claim, original: Original) -> None:
         self._write(
             lambda: self._imports.fetched(
-                claim, original=asdict(original), now=self._clock(), due_in=NEXT_DUE_SECONDS
+                replace(claim, calls=original.calls),
+                original=asdict(original),
+                now=self._clock(),
+                due_in=NEXT_DUE_SECONDS,
             )
         )
 
@@ -216,6 +227,7 @@ class Pipeline:
 
     def _settle(self, step: Step, claim: Claim, failure: Failure) -> str:
         """Write down a failure by its class. Returns the outcome's name for the log and the metrics."""
+        claim = replace(claim, calls=failure.calls)
         try:
             match failure:
                 case Interrupted():
@@ -235,12 +247,14 @@ class Pipeline:
             return "lost"
 
     def _wait(self, step: Step, claim: Claim, failure: Throttled) -> str:
-        if failure.scope == "store":
-            self._park(
-                step, claim, failure, failure.waiting_for, STORE_SECONDS * self._chance.uniform(0.8, 1.2)
-            )
+        if failure.scope != "organization":
+            seconds = STORE_SECONDS if failure.scope == "store" else failure.probe_after
+            self._park(step, claim, failure, failure.waiting_for, seconds * self._chance.uniform(0.8, 1.2))
+            if failure.scope == "import":
+                return "held"
             return "store away"
-        self._write(lambda: self._gates.close(claim.document["organization_id"], failure))
+        organization_id = claim.document["organization_id"]
+        self._write(lambda: self._gates.close(organization_id, failure, probe=claim.probe))
         self._write(
             lambda: self._imports.waits(
                 claim,
@@ -248,6 +262,7 @@ class Pipeline:
                 code=failure.code,
                 look_in=NEXT_DUE_SECONDS,
                 may_go_early=True,
+                expected_at=failure.expected_at,
                 now=self._clock(),
             )
         )
@@ -272,6 +287,7 @@ class Pipeline:
                 code=failure.code,
                 look_in=seconds,
                 may_go_early=False,
+                expected_at=getattr(failure, "expected_at", None),
                 now=self._clock(),
             )
         )

@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 BATCH = 500  # imports looked at in one go; a backlog is worked off in many, each bounded
 FIRST_STEP_SECONDS = 15.0
 LAST_STEP_SECONDS = 900.0
+HELD_SECONDS = 30.0
 SENDING_SECONDS = 2.0  # a message is sent a moment after its bell was taken
 # A stage and the queue that serves it have the same name.
 QUEUE_STAGES: tuple[Stage, ...] = tuple(STAGES.values())
@@ -146,7 +147,7 @@ class Sweeper:
         groups: defaultdict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
         for seen in asked:
             stage = stage_of(seen["status"])
-            if stage is not None:
+            if stage is not None and not self._gates.holds(seen):
                 groups[stage.name, seen["organization_id"]].append((seen["_id"], seen["created_at"]))
         for (queue, organization_id), imports in groups.items():
             room = self._gates.room(self._organization(organization_id, organizations), STAGES[queue])
@@ -154,7 +155,9 @@ class Sweeper:
 
     def _next_look(self, seen: Document) -> datetime:
         """Return when to look at an asked import again. Bells and rooms live in Redis and are watched there,
-        so the step may widen; an emptied Redis is noticed by its epoch."""
+        so the step may widen; an emptied Redis is noticed by its epoch. One that is held by itself has no bell."""
+        if self._gates.holds(seen):
+            return self._clock() + timedelta(seconds=HELD_SECONDS * self._chance.uniform(0.8, 1.2))
         step = min(LAST_STEP_SECONDS, FIRST_STEP_SECONDS * 4.0 ** min(seen["asks"], 6))
         return self._clock() + timedelta(seconds=step * self._chance.uniform(0.8, 1.2))
 

@@ -29,6 +29,7 @@ from common.telemetry.checks import StoresLook
 from workers.beat import Beat
 from workers.due import forget_keys
 from workers.gates import Gates
+from workers.quota import Allowances, rule_of
 from workers.sweep import BATCH, Sweeper
 
 log = structlog.get_logger(__name__)
@@ -61,7 +62,13 @@ def main() -> int:
         imports=imports,
         organizations=organizations,
         bells=Doorbells(client, broker, per_organization=settings.doorbells_per_organization),
-        gates=Gates(organizations, clock=clock),
+        gates=Gates(
+            organizations,
+            clock=clock,
+            allowances=Allowances(
+                client, rule_of(settings.salesforce_reserve_percent, settings.salesforce_floor_percent)
+            ),
+        ),
         redis_client=client,
         recover=lambda: recover(broker),
         count=lambda reason, amount: tallies.count(client, "swept", amount, reason=reason),

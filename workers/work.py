@@ -17,7 +17,7 @@ from common.blobs import BlobMismatchError, BlobMissingError, Blobs, BlobsUnavai
 from common.documents.database import Document
 from workers.deadlines import Deadline
 from workers.decoding.client import Decoder
-from workers.failures import Throttled, Transient
+from workers.failures import Permanent, Throttled, Transient
 from workers.sources import Sources
 from workers.spool import spool_file
 from workers.stages.fetch import Original, fetch
@@ -33,6 +33,12 @@ def fetching(*, sources: Sources, blobs: Blobs, spool_dir: Path, max_bytes: int,
     """Return the fetch stage of this process; it takes the import, its organization, and the event to stop."""
 
     def work(document: Document, organization: Document, stop: threading.Event) -> Original:
+        kind = (organization.get("source") or {}).get("type")
+        if kind is not None and kind != document["source_type"]:
+            raise Permanent(
+                "source_missing",
+                "The organization imports from another source: set import_type to its own, or leave it out.",
+            )
         with stores_away():
             return fetch(
                 organization_id=document["organization_id"],
@@ -43,6 +49,8 @@ def fetching(*, sources: Sources, blobs: Blobs, spool_dir: Path, max_bytes: int,
                 spool_dir=spool_dir,
                 max_bytes=max_bytes,
                 deadline=Deadline(seconds, stopping=stop),
+                known=document.get("listed"),
+                group=document.get("group_id") is not None,
             )
 
     return work

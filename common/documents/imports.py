@@ -14,7 +14,9 @@ The document is the truth and its own outbox; a message in Redis only says «loo
 - `attempts` counts answers that were no good, `stages.*.attempts` those of one stage, which has the budget.
 - `due_at` is the promise that someone will look again. Open imports have one, ended imports have none.
 - `open.<stage>` holds the time of acceptance under the stage that is next, while the import is open.
-- `not_before` keeps an import that waits from being claimed early; `waiting_for` says for what it waits.
+- `not_before` keeps an import that waits from being claimed early; `waiting_for` says for what it waits,
+  `expected_at` until when at the latest, where anybody can know.
+- `calls` counts the calls of its source's allowance that it has cost, over all attempts.
 - `mark` names the last change: a change whose reply was lost is recognised when it is tried again.
 
 The shape of a new import is in `new_imports.py`, the door's two queries in `imports_at_door.py`.
@@ -67,6 +69,8 @@ class Claim:
     fence: int
     stage: Stage
     document: Document  # as it was when claimed
+    probe: bool = False  # whether it was let through a closed gate
+    calls: int = 0  # that the work has cost, of the source's allowance
 
 
 class LostClaimError(Exception):
@@ -103,6 +107,7 @@ class Imports:
                 "due_at": until,
                 "not_before": None,
                 "waiting_for": None,
+                "expected_at": None,
                 "updated_at": now,
                 **started,
             },
@@ -160,23 +165,46 @@ class Imports:
         self._end(claim, claim.stage.before, change, now=now, event={"code": code}, count=counted)
 
     def waits(  # noqa: PLR0913 - all of it by keyword
-        self, claim: Claim, *, waiting_for: str, code: str, look_in: float, may_go_early: bool, now: datetime
+        self,
+        claim: Claim,
+        *,
+        waiting_for: str,
+        code: str,
+        look_in: float,
+        may_go_early: bool,
+        now: datetime,
+        expected_at: datetime | None = None,
     ) -> None:
         """End a claim that could not be served: nothing is counted, someone looks again after `look_in`.
 
         `may_go_early`: something else holds it back (its organization's gate), and may let it go sooner.
+        `expected_at` is when that should be over, where anybody can know.
         """
         again = now + timedelta(seconds=look_in)
-        change = {"due_at": again, "waiting_for": waiting_for, "not_before": None if may_go_early else again}
+        change = {
+            "due_at": again,
+            "waiting_for": waiting_for,
+            "expected_at": expected_at,
+            "not_before": None if may_go_early else again,
+        }
         self._end(claim, claim.stage.before, change, now=now, event={"code": code})
 
     # -- what is done to an import without a claim ------------------------------------------------------
 
-    def postponed(self, seen: Document, *, waiting_for: str, until: datetime, now: datetime) -> bool:
+    def postponed(
+        self,
+        seen: Document,
+        *,
+        waiting_for: str,
+        until: datetime,
+        now: datetime,
+        expected_at: datetime | None = None,
+    ) -> bool:
         """Let an unclaimed import wait for its organization; written only where it says something new."""
         if seen["waiting_for"] == waiting_for and seen["due_at"] > now:
             return True
-        change = {"$set": {"waiting_for": waiting_for, "due_at": until, "updated_at": now}}
+        waits = {"waiting_for": waiting_for, "expected_at": expected_at}
+        change = {"$set": {**waits, "due_at": until, "updated_at": now}}
         return self._change(seen, seen["status"], change, event=None, now=now)
 
     def expire_lease(self, seen: Document, *, max_deliveries: int, now: datetime) -> Document | None:
@@ -328,7 +356,7 @@ class Imports:
         free = {name: value for name, value in _FREE.items() if name not in fields}
         change: Document = {
             "$set": {**free, **fields, "status": status},
-            "$inc": {"deliveries": -1, **(count or {})},
+            "$inc": {"deliveries": -1, "calls": claim.calls, **(count or {})},
         }
         if status in ENDED:
             change["$unset"] = _UNSET
@@ -366,5 +394,5 @@ class Imports:
 
 
 # What an import that nobody holds does not have.
-_FREE: Document = {"owner": None, "lease_until": None, "waiting_for": None, "not_before": None}
+_FREE: Document = dict.fromkeys(("owner", "lease_until", "waiting_for", "expected_at", "not_before"))
 _UNSET: Document = {"due_at": "", "open": ""}

@@ -71,6 +71,8 @@ def accepted(  # noqa: PLR0913 - the whole shape in one place
         "owner": None,
         "lease_until": None,
         "waiting_for": None,
+        "expected_at": None,
+        "calls": 0,
         "not_before": None,
         "stages": {},
         "history": [{"at": now, "event": "queued"}],

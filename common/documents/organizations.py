@@ -1,11 +1,13 @@
 """Keep organizations: where their attachments are, how to log in there, and whether it serves now.
 
-Shape: `_id, name, disabled_at, created_at, source {type, login_url, instance_url, grant, client_id, secret,
-api_version}, credential_version, gate`. `secret` is Fernet text, never the credential itself.
+Shape: `_id, name, disabled_at, created_at, source {type, login_url, instance_url, grant, client_id, username,
+secret, secrets, api_version}, credential_version, gate`. `secret` (the client's) and each of `secrets` is Fernet
+text, never the credential itself.
 
 The gate is what all workers know of an organization's Salesforce. None is open. Closed it is
-`{since, waiting_for, code, detail, probe_at, wait}`: imports wait until `probe_at`, then one of them is
-let through; `wait` is the pause after the next failure, in seconds.
+`{since, waiting_for, code, detail, probe_at, wait, expected_at}`: imports wait until `probe_at`, then one of
+them is let through; `wait` is the pause after the next failure, in seconds, and `expected_at` when the cause
+should be gone, where anybody can know.
 """
 
 from __future__ import annotations
@@ -60,6 +62,12 @@ class Organizations:
         change = {"$set": {**changes, "gate": None}, "$inc": {"credential_version": 1}}
         return self._organizations.update_one({"_id": organization_id}, change).matched_count == 1
 
+    def reencrypted(self, seen: Document, source: Document) -> bool:
+        """Replace the encrypted form of credentials, which stay the same. False where they changed meanwhile."""
+        unchanged = {"_id": seen["_id"], "credential_version": seen["credential_version"]}
+        change = {"$set": {f"source.{field}": value for field, value in source.items()}}
+        return self._organizations.update_one(unchanged, change).matched_count == 1
+
     def disable(self, organization_id: str, *, now: datetime) -> bool:
         """Refuse the tokens of its users and let its imports wait. False where there is none such."""
         change = {"$set": {"disabled_at": now}}
@@ -92,16 +100,21 @@ class Organizations:
         detail: str,
         first: float,
         cap: float,
+        probe: bool = True,
+        expected_at: datetime | None = None,
     ) -> bool:
         """Close the gate, or keep it closed for longer after a failed probe. True where it was open.
 
-        A failure for the same reason doubles the pause up to `cap`; another reason begins anew.
+        A failure for the same reason doubles the pause up to `cap`; another reason begins anew. What failed
+        for the same reason and was no `probe`, having begun while the gate was open, changes nothing.
         """
         seen = self.find(organization_id)
         if seen is None:
             return False
         gate = seen["gate"]
         again = gate is not None and gate["waiting_for"] == waiting_for
+        if again and not probe:
+            return False
         wait = min(cap, gate["wait"]) if again else first
         closed = {
             "since": gate["since"] if gate is not None else now,
@@ -110,6 +123,7 @@ class Organizations:
             "detail": detail,
             "probe_at": now + timedelta(seconds=wait),
             "wait": min(cap, wait * 2),
+            "expected_at": expected_at,
         }
         # Many fail at once when an outage begins: one of them writes, the others find it done.
         before = {"gate": None} if gate is None else {"gate.probe_at": gate["probe_at"]}

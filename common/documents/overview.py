@@ -44,7 +44,7 @@ class OverviewAtDoor:
     """The door's side. Raises ConnectionFailure where MongoDB is away."""
 
     def __init__(self, db: AsyncDatabase[Document]) -> None:
-        self._imports = db.imports
+        self._imports, self._organizations = db.imports, db.organizations
 
     async def latest(self, *, limit: int, now: datetime) -> list[Document]:
         """Return the latest imports of all organizations, without their parameters."""
@@ -63,6 +63,11 @@ class OverviewAtDoor:
             status: await self._imports.count_documents({"status": status}, limit=limit)
             for status in STATUSES
         }
+
+    async def closed_gates(self) -> dict[str, str]:
+        """Return the organizations whose imports wait, and for what."""
+        found = self._organizations.find({"gate": {"$ne": None}}, {"gate.waiting_for": 1})
+        return {one["_id"]: one["gate"]["waiting_for"] async for one in found}
 
 
 def windows(now: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -21,6 +21,7 @@ class User:
 
     id: str
     organization_id: str
+    gate: Document | None = None  # why the organization's imports wait, where they do
 
 
 class Users:
@@ -76,8 +77,8 @@ class UsersAtDoor:
         if user is None or user["disabled_at"] is not None:
             return None
         organization = await self._organizations.find_one(
-            {"_id": user["organization_id"]}, {"disabled_at": 1}
+            {"_id": user["organization_id"]}, {"disabled_at": 1, "gate": 1}
         )
         if organization is None or organization["disabled_at"] is not None:
             return None
-        return User(id=user["_id"], organization_id=user["organization_id"])
+        return User(id=user["_id"], organization_id=user["organization_id"], gate=organization.get("gate"))

@@ -1,8 +1,8 @@
 """Name every metric once: what workers tally in Redis and what a web process shows at `/metrics`.
 
 What workers tally (`common/queue/tallies.py`) has a short name there; the rest is measured by the web process
-that is asked. Labels hold states, stages and codes, which are few,
-and never an id.
+that is asked. Labels hold states, stages, codes and organizations, which are few, and never the id of an
+import.
 """
 
 from __future__ import annotations
@@ -31,6 +31,23 @@ BY_STATE = Metric("imports_by_state", "Imports in a state, counted up to a limit
 WORKERS = Metric("imports_workers_alive", "Processes that were heard of lately.", ("process",))
 REDIS_UP = Metric("imports_redis_up", "Whether Redis answers this web process.")
 MONGODB_UP = Metric("imports_mongodb_up", "Whether MongoDB answers this web process.")
+
+CALLS_USED = Metric(
+    "imports_salesforce_calls_used",
+    "API calls of an organization in the last 24 hours, by whoever made them, as Salesforce told last.",
+    ("organization",),
+)
+CALLS_LIMIT = Metric(
+    "imports_salesforce_calls_limit", "API calls that an organization has in 24 hours.", ("organization",)
+)
+CALLS_OURS = Metric(
+    "imports_salesforce_calls_ours", "API calls in the last 24 hours that were ours.", ("organization",)
+)
+GATE_CLOSED = Metric(
+    "imports_gate_closed",
+    "1 while an organization's imports wait, and for what.",
+    ("organization", "waiting_for"),
+)
 
 HTTP_REQUESTS = Metric("imports_http_requests", "Answers of this web process.", ("method", "route", "status"))
 HTTP_SECONDS = Metric(

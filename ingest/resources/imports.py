@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from falcon.asgi import Request, Response
 
 from common.documents.database import Document
+from common.documents.imports import FETCH
 from common.documents.new_imports import Once
 from ingest import idempotency, params, present
 from ingest.accept import accept
@@ -118,6 +119,11 @@ class ImportResource:
             "self": f"{PATH}/{document['_id']}",
             "image": None if image_id is None else f"/api/v1/images/{image_id}",
         }
+        gate = req.context.identity.gate
+        if gate is not None and document["status"] == FETCH.before and document["waiting_for"] is None:
+            # Behind a closed gate most imports are never looked at one by one, and wait for the same.
+            waits = {"waiting_for": gate["waiting_for"], "expected_at": gate.get("expected_at")}
+            document = {**document, **waits}
         resp.data = present.with_state(document, zone=self._zone, links=links)
 
     on_head = on_get

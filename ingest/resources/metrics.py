@@ -64,6 +64,17 @@ class _Seen(Collector):
             for one in look.workers:
                 alive[one.process] += 1
             yield _gauge(metrics.WORKERS, [((name,), float(n)) for name, n in alive.items()])
+        if look.usages is not None:
+            for metric, name in (
+                (metrics.CALLS_USED, "used"),
+                (metrics.CALLS_LIMIT, "limit"),
+                (metrics.CALLS_OURS, "ours"),
+            ):
+                yield _gauge(
+                    metric, [((one,), float(getattr(usage, name))) for one, usage in look.usages.items()]
+                )
+        if look.closed_gates is not None:
+            yield _gauge(metrics.GATE_CLOSED, [(one, 1.0) for one in look.closed_gates.items()])
         if look.tallies is not None:
             yield from _stages(look.tallies)
             yield from _counters(look.tallies)

@@ -1,4 +1,8 @@
-"""Answer the REST API: versions, limits, rows, blobs, queries. Pure but for sessions and counters."""
+"""Answer the REST API: versions, limits, rows, blobs, queries. Pure but for sessions and counters.
+
+REST API Developer Guide (https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta): "sObject Rows",
+"sObject Blob Get", "Query", "Limits", "Headers" (Sforce-Limit-Info), "Status Codes and Error Responses".
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.salesforce import soql
+from sandbox.salesforce import soap, soql
+from sandbox.salesforce.allowance import Allowance
 from sandbox.salesforce.ids import canonical
 from sandbox.salesforce.messages import Answer, Call, not_found, refused, told
+from sandbox.salesforce.objects import tables_of
+from sandbox.salesforce.records import Records
 from sandbox.salesforce.sessions import Sessions
-from sandbox.salesforce.tables import Attachments, Record, Table, tables_of
+from sandbox.salesforce.tables import Attachments, Record, Table
 
-ALLOWANCE = 100_000
 PAGE = 2000
 OLDEST, NEWEST = 31, 66
+# The text of the Object Reference, ContentDocumentLink, "Usage".
+_FILTER = (
+    "Implementation restriction: {table} requires a filter by a single Id on ContentDocumentId or "
+    "LinkedEntityId using the equals operator or multiple Id's using the IN operator."
+)
 _VERSION = re.compile(r"^/services/data/v(\d+)\.0(/.*)?$", re.IGNORECASE)
 
 
@@ -30,10 +41,14 @@ class Api:
     attachments: Attachments
     calls: Counter[str] = field(default_factory=Counter)
     blobs: Counter[str] = field(default_factory=Counter)
+    allowance: Allowance = field(default_factory=Allowance)
+    denied: set[str] = field(default_factory=set)  # objects the integration user may not read, in lower case
+    records: Records = field(init=False)
     _tables: dict[str, Table] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._tables = tables_of(self.attachments)
+        self.records = Records(self.attachments.data / "records")
+        self._tables = tables_of(self.attachments, self.records)
 
     def answer(self, call: Call, instance_url: str) -> Answer:  # noqa: PLR0911 - one return an answer
         """Answer one call as the real service would; counted, and told so in `Sforce-Limit-Info`."""
@@ -45,6 +60,10 @@ class Api:
             return self.sessions.log_in(call, instance_url)
         if path == "/services/data":
             return told(_versions())
+        by_soap = soap.PATH.match(path)
+        if by_soap is not None:
+            self.calls["login"] += 1
+            return self.sessions.log_in_by_soap(call, instance_url, int(by_soap[1]))
         found = _VERSION.match(path)
         if found is None:
             return not_found()
@@ -53,31 +72,45 @@ class Api:
         if self.sessions.client_of(call) is None:
             self.calls["refused"] += 1
             return refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
-        if call.method not in ("GET", "HEAD"):
-            return refused(
+        if not self.allowance.spend():
+            self.calls["over"] += 1
+            answer = refused(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+        elif call.method not in ("GET", "HEAD"):
+            answer = refused(
                 405, "METHOD_NOT_ALLOWED", f"HTTP Method '{call.method}' not allowed. Allowed are GET,HEAD"
             )
-        version = f"/services/data/v{found[1]}.0"
-        answer = self._route((found[2] or "/").strip("/").split("/"), call, version)
-        answer.headers.setdefault("Sforce-Limit-Info", f"api-usage={self.used()}/{ALLOWANCE}")
+        else:
+            version = f"/services/data/v{found[1]}.0"
+            answer = self._route((found[2] or "/").strip("/").split("/"), call, version)
+        usage = f"api-usage={self.allowance.used()}/{self.allowance.daily}"
+        answer.headers.setdefault("Sforce-Limit-Info", usage)
         return answer
 
-    def used(self) -> int:
-        """Return how many calls count against the day's allowance."""
-        return self.calls["row"] + self.calls["blob"] + self.calls["query"] + self.calls["limits"]
+    def table(self, name: str) -> Table | None:
+        """Return an object that the integration user may read: the others do not exist for it."""
+        return None if name.lower() in self.denied else self._tables.get(name.lower())
+
+    def tables(self) -> Iterable[Table]:
+        """Return every object."""
+        return self._tables.values()
 
     def _route(self, parts: list[str], call: Call, version: str) -> Answer:  # noqa: PLR0911 - as above
         kind = parts[0].lower()
+        if parts == [""]:
+            self.calls["resources"] += 1
+            return told({name: f"{version}/{name}" for name in ("limits", "query", "queryAll", "sobjects")})
         if kind == "limits" and len(parts) == 1:
             self.calls["limits"] += 1
-            left = ALLOWANCE - self.used()
-            return told({"DailyApiRequests": {"Max": ALLOWANCE, "Remaining": left}})
+            if "limits" in self.denied:
+                return refused(403, "API_DISABLED_FOR_ORG", "insufficient permission for the limits resource")
+            shown = self.allowance.shown()
+            return told({"DailyApiRequests": {"Max": shown["daily"], "Remaining": shown["left"]}})
         if kind in ("query", "queryall"):
             self.calls["query"] += 1
             return self._query(parts, call, version)
         if kind != "sobjects" or len(parts) not in (3, 4):
             return not_found()
-        table = self._tables.get(parts[1].lower())
+        table = self.table(parts[1])
         if table is None:
             return not_found()
         self.calls["row" if len(parts) == 3 else "blob"] += 1
@@ -115,10 +148,13 @@ class Api:
             return refused(400, "MALFORMED_QUERY", str(error))
 
     def _select(self, query: soql.Query, text: str, start: int, version: str) -> Answer:
-        table = self._tables.get(query.table.lower())
+        table = self.table(query.table)
         if table is None:
             return refused(400, "INVALID_TYPE", f"sObject type '{query.table}' is not supported.")
-        spelled = {name: table.field_named(name) for name in _names(query)}
+        if table.filtered_by and not _is_filtered(table, query):
+            return refused(400, "MALFORMED_QUERY", _FILTER.format(table=table.name))
+        number = int(float(version.rpartition("/v")[2]))
+        spelled = {name: table.field_named(name, number) for name in _names(query)}
         if None in spelled.values():
             return _no_such_column(table, next(name for name, known in spelled.items() if known is None))
 
@@ -136,6 +172,8 @@ class Api:
                 key=lambda record: (value(record, order) is not None, value(record, order)),
                 reverse=query.descending,
             )
+        if query.fields == ("COUNT()",):
+            return told({"totalSize": len(records), "done": True, "records": []})
         records = records[: query.limit]
         page, end = records[start : start + PAGE], start + PAGE
         answer: dict[str, Any] = {
@@ -153,8 +191,15 @@ class Api:
 
 
 def _names(query: soql.Query) -> list[str]:
-    asked = [*query.fields, *(condition.field for condition in query.where)]
+    fields = () if query.fields == ("COUNT()",) else query.fields
+    asked = [*fields, *(condition.field for condition in query.where)]
     return [*asked, query.order] if query.order else asked
+
+
+def _is_filtered(table: Table, query: soql.Query) -> bool:
+    return any(
+        condition.field.lower() in table.filtered_by and condition.sign == "=" for condition in query.where
+    )
 
 
 def _row(table: Table, record: Record, fields: str | None, version: str) -> Answer:

@@ -5,6 +5,7 @@ A fault is one JSON object. `path` (a regular expression found in the path), `id
 used up (null: for ever); `kind` what happens:
 
     status            answer `status` (503) with `body` (text or JSON) and `headers` instead
+    error             answer with the vendor's own error of a `code` (see `errors`), in its shape and status
     limit_exceeded    403 REQUEST_LIMIT_EXCEEDED, the day's total; `concurrent: true` for the other one
     html200           200 with a login page where data should be
     redirect          302 to `location`
@@ -16,6 +17,11 @@ used up (null: for ever); `kind` what happens:
     truncate          announce the whole body and close after `after_bytes` (half of it)
     wrong_length      answer well-formed with `cut` (1) bytes fewer than the row promises
     garble            flip one byte in the middle of the body
+    padded            send one byte more than the row promises
+    gzip              compress the body though nobody asked for it
+    chunked           send the body whole, in chunks and without a length
+    endless           send the body again and again, in chunks, until the client goes
+    drip_headers      send a header without end, twenty letters a second
 """
 
 from __future__ import annotations
@@ -26,10 +32,12 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.salesforce.errors import CODES
 from sandbox.salesforce.ids import canonical
 
 KINDS = (
     "status",
+    "error",
     "limit_exceeded",
     "html200",
     "redirect",
@@ -41,6 +49,11 @@ KINDS = (
     "truncate",
     "wrong_length",
     "garble",
+    "padded",
+    "gzip",
+    "chunked",
+    "endless",
+    "drip_headers",
 )
 _OPTIONS = {
     "status",
@@ -52,6 +65,7 @@ _OPTIONS = {
     "after_bytes",
     "bytes_per_second",
     "cut",
+    "code",
 }
 _MATCH = {"path", "id", "method", "client_id"}
 
@@ -105,6 +119,8 @@ class Faults:
             raise ValueError(f"unknown field: {', '.join(sorted(unknown))}")
         if asked.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+        if asked["kind"] == "error" and asked.get("code") not in CODES:
+            raise ValueError(f"code must be one of {', '.join(CODES)}")
         if "id" in asked and canonical(asked["id"]) is None:
             raise ValueError("id must be a record id of 15 or 18 characters")
         with self._lock:

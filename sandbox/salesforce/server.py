@@ -5,6 +5,7 @@ The standard library's threaded server is enough: calls are few, and a fault nee
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import struct
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from sandbox.salesforce import control
+from sandbox.salesforce import control, page
 from sandbox.salesforce.api import Api
+from sandbox.salesforce.errors import error
 from sandbox.salesforce.faults import Fault, Faults
+from sandbox.salesforce.journal import Journal
 from sandbox.salesforce.messages import Answer, Call, refused
 
 PIECE = 1 << 16
@@ -38,7 +41,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, port: int, api: Api, faults: Faults) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.api, self.faults = api, faults
+        self.api, self.faults, self.journal = api, faults, Journal()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -63,18 +66,43 @@ class Handler(BaseHTTPRequestHandler):
             {name.lower(): value for name, value in self.headers.items()},
             self.rfile.read(int(self.headers.get("Content-Length") or 0)),
         )
-        api, faults = self.server.api, self.server.faults
+        api, faults, journal = self.server.api, self.server.faults, self.server.journal
         if call.path.startswith(control.PREFIX):
-            self._send(control.answer(call, api, faults), None)
+            self._send(control.answer(call, api, faults, journal), None)
             return
-        fault = faults.take(method=call.method, path=call.path, client_id=api.sessions.client_of(call))
+        if call.path in page.PATHS:
+            self._send(page.answer(call, api, faults, journal), None)
+            return
+        began, client_id = time.monotonic(), api.sessions.client_of(call)
+        fault = faults.take(method=call.method, path=call.path, client_id=client_id)
+        few_enough = api.allowance.begin()
+        answer = None
+        try:
+            answer = self._answered(call, fault, few_enough)
+            self._send(answer, fault)
+        finally:
+            api.allowance.end()
+            journal.note(
+                method=call.method,
+                path=call.path,
+                query=call.query.get("q"),
+                client_id=client_id,
+                status=0 if answer is None else answer.status,
+                fault=None if fault is None else fault.kind,
+                began=began,
+            )
+
+    def _answered(self, call: Call, fault: Fault | None, few_enough: bool) -> Answer:
+        api = self.server.api
         if fault is not None:
             api.calls["spoilt"] += 1
         if fault is not None and fault.kind == "expire_sessions":
             api.sessions.expire()
         if fault is not None and fault.kind == "delay":
             time.sleep(float(fault.options.get("seconds", 1)))
-        self._send(_instead(fault) or api.answer(call, self.server.url), fault)
+        if not few_enough:
+            return refused(403, "REQUEST_LIMIT_EXCEEDED", _LIMITS[True])
+        return _instead(fault) or api.answer(call, self.server.url)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - names the library calls
 
@@ -87,7 +115,13 @@ class Handler(BaseHTTPRequestHandler):
         if kind in ("reset", "stall") and after is None:
             self._break_off(kind, options)
             return
+        if kind == "drip_headers":
+            self._drip_headers()
+            return
         body = answer.body
+        if kind in ("chunked", "endless", "gzip", "padded"):
+            self._send_framed(body.read_bytes() if isinstance(body, Path) else body, answer, kind)
+            return
         if kind in ("wrong_length", "garble"):
             body = _spoilt(body.read_bytes() if isinstance(body, Path) else body, kind, options)
         length = body.stat().st_size if isinstance(body, Path) else len(body)
@@ -122,6 +156,38 @@ class Handler(BaseHTTPRequestHandler):
             if stop:  # the file shrank after its length was told
                 self.close_connection = True
 
+    def _send_framed(self, body: bytes, answer: Answer, kind: str) -> None:
+        """Send a body whole, in a framing that was not asked for or with more than was promised."""
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        if kind == "gzip":
+            body = gzip.compress(body)
+            self.send_header("Content-Encoding", "gzip")
+        if kind in ("gzip", "padded"):
+            body += b"\0" * (kind == "padded")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        while True:
+            for start in range(0, len(body), PIECE):
+                piece = body[start : start + PIECE]
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if kind == "chunked":
+                break
+            body = body or b"\0"  # an endless body goes on until the client has had enough
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _drip_headers(self) -> None:
+        """Send one header without end, a letter at a time, until the client goes."""
+        self.close_connection = True
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+        while True:
+            self.wfile.write(b"a")
+            time.sleep(0.05)
+
     def _break_off(self, kind: str, options: dict[str, Any]) -> None:
         self.close_connection = True
         if kind == "stall":
@@ -139,6 +205,8 @@ def _instead(fault: Fault | None) -> Answer | None:
     options = fault.options
     if fault.kind == "limit_exceeded":
         answer = refused(403, "REQUEST_LIMIT_EXCEEDED", _LIMITS[bool(options.get("concurrent"))])
+    elif fault.kind == "error":
+        answer = error(str(options["code"]))
     elif fault.kind == "html200":
         answer = Answer(200, LOGIN_PAGE, content_type="text/html;charset=UTF-8")
     elif fault.kind == "redirect":

@@ -1,7 +1,7 @@
 """Keep the organization's records: one table an object, each row perhaps with a blob in a file.
 
-A further object (ContentVersion, Document, EmailMessage) is one more `Table` in `tables_of` and whatever
-fills it; rows, queries, blobs and errors then work for it as they do for an attachment.
+A further object is one more `Table` in `objects` and whatever fills it; rows, queries, blobs and errors
+then work for it as they do for an attachment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Table:
     rows: Callable[[], dict[str, Record]]
     blob_field: str | None = None
     size_field: str | None = None
+    filtered_by: tuple[str, ...] = ()  # a query must compare one of these, by = or IN; empty: no such rule
+    since: Mapping[str, int] = field(default_factory=dict)  # the API version that brought a field
 
     def find(self, text: str) -> Record | None:
         """Return the record of an id in either form, or None."""
@@ -51,15 +53,20 @@ class Table:
         """Return one field as a row shows it; a blob is a path here and never data."""
         if name == self.blob_field:
             return f"{{version}}/sobjects/{self.name}/{record.id}/{name}"
-        if name == self.size_field and name not in record.values and record.file is not None:
+        if (
+            name in (self.size_field, "ContentSizeLong")
+            and name not in record.values
+            and record.file is not None
+        ):
             return record.file.stat().st_size if record.file.is_file() else 0
         if name == "Id":
             return record.id
         return record.values.get(name)
 
-    def field_named(self, text: str) -> str | None:
+    def field_named(self, text: str, version: int = 1000) -> str | None:
         """Return the field's own spelling; the service ignores letter case in names."""
-        return next((name for name in self.fields if name.lower() == text.lower()), None)
+        fields = (name for name in self.fields if self.since.get(name, 0) <= version)
+        return next((name for name in fields if name.lower() == text.lower()), None)
 
 
 def attachment(name: str, file: Path, *, seed: str, parent_id: str, **values: Any) -> Record:
@@ -124,6 +131,15 @@ class Attachments:
             self._rows = {**self._rows, record.id: record}
             return record
 
+    def remove(self, record_id: str) -> bool:
+        """Forget an attachment that a test has added. False where there is none such."""
+        with self._writing:
+            found = list((self.data / "added").glob(f"{record_id}.*"))
+            for path in found:
+                path.unlink()
+            self._rows = {one: row for one, row in self._rows.items() if one != record_id or not found}
+        return bool(found)
+
 
 def _added(note: Path) -> Record:
     kept = json.loads(note.read_text())
@@ -136,41 +152,3 @@ def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         if path.is_file():
             yield path
-
-
-def tables_of(attachments: Attachments) -> dict[str, Table]:
-    """List the objects this organization has, by their lower-case name."""
-    cases = {
-        case_id: Record(case_id, {"CaseNumber": number, "Subject": subject, "CreatedDate": WRITTEN_AT})
-        for case_id, number, subject in (
-            (SAMPLE_CASE_ID, "00001026", "A dozen sample pictures"),
-            (PICTURES_CASE_ID, "00001027", "Pictures of your own"),
-        )
-    }
-    organization_id = made_id("00D", "organization")
-    organizations = {organization_id: Record(organization_id, {"Name": "Sandbox"})}
-    tables = (
-        Table(
-            "Attachment",
-            "00P",
-            (
-                "Id",
-                "IsDeleted",
-                "ParentId",
-                "Name",
-                "IsPrivate",
-                "ContentType",
-                "BodyLength",
-                "Body",
-                "OwnerId",
-                "CreatedDate",
-                "Description",
-            ),
-            attachments.rows,
-            blob_field="Body",
-            size_field="BodyLength",
-        ),
-        Table("Case", "500", ("Id", "CaseNumber", "Subject", "CreatedDate"), lambda: cases),
-        Table("Organization", "00D", ("Id", "Name"), lambda: organizations),
-    )
-    return {table.name.lower(): table for table in tables}

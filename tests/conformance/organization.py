@@ -21,7 +21,7 @@ from sandbox.salesforce.tables import Attachments
 from workers.credentials import Credentials
 from workers.deadlines import Deadline
 from workers.sources import Received, Record, Sources
-from workers.sources.salesforce.logins import Account
+from workers.sources.salesforce.grants import Account
 from workers.sources.salesforce.org import SalesforceOrg
 from workers.sources.salesforce.origins import Origin
 
@@ -60,7 +60,11 @@ def organization_at(
     """Return a source that logs in at a URL, with a clock of the test's choosing."""
     origin = Origin.of(url)
     account = Account(
-        login=origin, instance=origin, grant="client_credentials", client_id="sandbox", client_secret=secret
+        login=origin,
+        instance=origin,
+        grant="client_credentials",
+        client_id="sandbox",
+        secrets={"client_secret": secret},
     )
     return SalesforceOrg(account=account, api_version="65.0", monotonic=monotonic)
 
@@ -83,6 +87,13 @@ class World:
         encoded = base64.b64encode(content).decode()
         order = {"name": name, "content_base64": encoded, "fields": fields}
         return str(self.control("POST", "attachments", order)["id"])
+
+    def keep(self, kind: str, content: bytes | None = None, **fields: Any) -> str:
+        """Keep a record of another kind and return its id."""
+        order: dict[str, Any] = {"type": kind, "fields": fields}
+        if content is not None:
+            order["content_base64"] = base64.b64encode(content).decode()
+        return str(self.control("POST", "records", order)["id"])
 
     def spoil(self, kind: str, **fault: Any) -> None:
         """Put a fault in force."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from sandbox.salesforce.api import Api
 from tests.conformance.organization import PICTURE, World, in_time, organization_at
 from workers.failures import Failure, Throttled, Transient
 from workers.sources.salesforce.sessions import BURST
@@ -58,6 +61,28 @@ def test_a_session_that_expires_between_row_and_body_costs_no_attempt(world: Wor
     world.spoil("expire_sessions", path="/Body$")
     assert world.fetch(record_id)[1] == PICTURE
     assert world.logins == 2
+
+
+def test_a_call_that_is_repeated_asks_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a new login the repeated call carries every header of the first, bar the token."""
+    record_id = world.add()
+    asked: list[dict[str, str]] = []
+    answered = Api.answer
+
+    def recorded(api: Api, call: Any, instance_url: str) -> Any:
+        if call.path.endswith("/Body"):
+            asked.append(dict(call.headers))
+        return answered(api, call, instance_url)
+
+    monkeypatch.setattr(Api, "answer", recorded)
+    visit = world.source.visit(record_id, deadline=in_time())
+    record = visit.describe()
+    world.control("DELETE", "sessions")
+    visit.stream(record, io.BytesIO(), max_bytes=1 << 24)
+    first, second = asked
+    assert first.pop("authorization") != second.pop("authorization")
+    assert first == second
+    assert first["accept-encoding"] == "identity"
 
 
 def test_a_session_refused_twice_counts_an_attempt(world: World) -> None:
@@ -129,6 +154,48 @@ def test_a_wrong_secret_costs_one_login_a_minute(world: World, threads: ThreadPo
             60,
         ),
         ({"kind": "limit_exceeded"}, "salesforce_quota", 60),
+        (
+            {"kind": "status", "status": 400, "body": {"error": "invalid_client_id"}},
+            "salesforce_credentials",
+            60,
+        ),
+        ({"kind": "status", "status": 400, "body": {"error": "inactive_user"}}, "salesforce_credentials", 60),
+        (
+            {
+                "kind": "status",
+                "status": 403,
+                "body": [{"errorCode": "API_CURRENTLY_DISABLED", "message": "API is disabled for this User"}],
+            },
+            "salesforce_credentials",
+            60,
+        ),
+        (
+            {
+                "kind": "status",
+                "status": 500,
+                "body": "<sf:exceptionCode>INVALID_OPERATION_WITH_EXPIRED_PASSWORD</sf:exceptionCode>",
+            },
+            "salesforce_credentials",
+            60,
+        ),
+        (
+            {
+                "kind": "status",
+                "status": 500,
+                "body": "<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>",
+            },
+            "salesforce",
+            5,
+        ),
+        (
+            {
+                "kind": "status",
+                "status": 500,
+                "body": "<sf:exceptionCode>LOGIN_RATE_EXCEEDED</sf:exceptionCode>",
+            },
+            "salesforce_login_limit",
+            3600,
+        ),
         (
             {
                 "kind": "status",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import io
 import ipaddress
 import ssl
 from pathlib import Path
 
+import certifi
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.conformance.organization import World, in_time, organization_at
+from tests.conformance.organization import KEY, PICTURE, World, document, in_time, organization_at
+from workers.credentials import Credentials
 from workers.failures import Throttled
+from workers.sources import Sources
 
 
 def certify(folder: Path) -> tuple[Path, Path]:
@@ -74,6 +78,26 @@ def test_certificates(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     visit = known.visit(record_id, deadline=in_time())
     assert visit.describe().id == record_id
     known.close()
+
+
+def test_an_authority_of_ones_own_is_a_setting(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SALESFORCE_CA_FILE is heeded for login, row and body, whatever the environment names for other programs."""
+    certificate, key = certify(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    record_id = world.add()
+    world.server.socket = context.wrap_socket(world.server.socket, server_side=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    sources = Sources(credentials=Credentials([KEY]), api_version="65.0", ca_file=str(certificate))
+    visit = sources.of(document(world.url.replace("http://", "https://"))).visit(
+        record_id, deadline=in_time()
+    )
+    sink = io.BytesIO()
+    visit.stream(visit.describe(), sink, max_bytes=1 << 24)
+    assert sink.getvalue() == PICTURE
+    sources.close()
 
 
 def test_a_handshake_that_hangs_ends_with_the_deadline() -> None:

@@ -66,7 +66,8 @@ def test_new_credentials_make_a_new_session(world: World) -> None:
     ("status", "body", "verdict"),
     [
         (404, told("NOT_FOUND"), (Permanent, "attachment_not_found")),
-        (404, told("ENTITY_IS_DELETED"), (Permanent, "attachment_not_found")),
+        (404, told("ENTITY_IS_DELETED"), (Permanent, "attachment_deleted")),
+        (400, told("INVALID_TYPE"), (Permanent, "salesforce_object_hidden")),
         (403, told("INSUFFICIENT_ACCESS_OR_READONLY"), (Permanent, "attachment_refused")),
         (403, told("API_DISABLED_FOR_ORG"), (Permanent, "attachment_refused")),
         (403, "<html>no</html>", (Permanent, "attachment_refused")),
@@ -75,7 +76,13 @@ def test_new_credentials_make_a_new_session(world: World) -> None:
         (400, told("UNSUPPORTED_API_VERSION"), (Permanent, "salesforce_api_version")),
         (400, told("INVALID_FIELD"), (Permanent, "salesforce_request_refused")),
         (405, told("METHOD_NOT_ALLOWED"), (Permanent, "salesforce_request_refused")),
+        (412, "", (Permanent, "salesforce_request_refused")),
+        (414, "<html>too long</html>", (Permanent, "salesforce_request_refused")),
         (415, "", (Permanent, "salesforce_request_refused")),
+        (428, "", (Permanent, "salesforce_request_refused")),
+        (431, "", (Permanent, "salesforce_request_refused")),
+        (404, told("NOT_FOUND", "API version v99.0 is not supported"), (Permanent, "salesforce_api_version")),
+        (403, told("SERVER_UNAVAILABLE"), (Transient, "salesforce_unavailable")),
         (400, told("UNABLE_TO_LOCK_ROW"), (Transient, "salesforce_record_busy")),
         (400, told("QUERY_TIMEOUT"), (Transient, "salesforce_record_busy")),
         (204, "", (Transient, "answer_not_a_file")),
@@ -142,6 +149,10 @@ def test_nothing_but_a_checked_id_reaches_a_url(world: World, record_id: str) ->
         ({"kind": "stall", "seconds": 3}, Transient, "salesforce_too_slow"),
         ({"kind": "stall", "seconds": 3, "after_bytes": 5000}, Transient, "salesforce_too_slow"),
         ({"kind": "drip", "bytes_per_second": 4000}, Transient, "salesforce_too_slow"),
+        ({"kind": "drip_headers"}, Transient, "salesforce_too_slow"),
+        ({"kind": "padded"}, Transient, "answer_wrong_length"),
+        ({"kind": "endless"}, Transient, "answer_wrong_length"),
+        ({"kind": "gzip"}, Transient, "answer_not_a_file"),
     ],
 )
 def test_a_spoilt_body_counts_one_attempt(
@@ -154,6 +165,13 @@ def test_a_spoilt_body_counts_one_attempt(
         world.fetch(record_id, seconds=1.5)
     assert (type(caught.value), caught.value.code) == (expected, code)
     world.heal()
+    assert world.fetch(record_id)[1] == PICTURE
+
+
+def test_a_body_in_chunks_is_a_body(world: World) -> None:
+    """How a body is framed is the server's affair: without a length it is counted like any other."""
+    record_id = world.add()
+    world.spoil("chunked", path=BODY)
     assert world.fetch(record_id)[1] == PICTURE
 
 

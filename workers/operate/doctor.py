@@ -104,13 +104,15 @@ def _organization(hands: Hands, organization: Document) -> Check:
     if organization["disabled_at"] is not None:
         advice = f"`imports organization enable {identity}` lets its imports go on."
         return Check(label, "ok", "disabled by an operator; its imports wait.", advice)
-    secret = organization["source"].get("secret")
-    if secret is None:
+    source = organization["source"]
+    secrets = [one for one in (source.get("secret"), *(source.get("secrets") or {}).values()) if one]
+    if not secrets:
         return Check(
             label, "bad", "it has no credentials.", f"`imports organization update {identity}`, see --help."
         )
     try:
-        hands.credentials.decrypt(secret)
+        for secret in secrets:
+            hands.credentials.decrypt(secret)
     except CredentialsError as error:
         return Check(label, "bad", "its credentials cannot be read.", str(error))
     if gate is None:

@@ -6,19 +6,34 @@ A secret is encrypted before it is kept, and no verb ever prints one.
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
+import redis
 import typer
 
 from common.documents.database import Document
 from common.documents.organizations import Organizations
-from workers.operate import salesforce
+from common.queue import allowance
+from workers.credentials import CredentialsError
+from workers.operate import access, connection, salesforce
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table, written
-from workers.operate.salesforce import ApiVersion, ClientId, InstanceUrl, SalesforceUrl, Secret, SecretFile
-
-_DEFAULT_GRANT = "client_credentials"
+from workers.operate.salesforce import (
+    ApiVersion,
+    ClientId,
+    Grant,
+    InstanceUrl,
+    JwtKey,
+    PasswordFile,
+    RefreshTokenFile,
+    SalesforceUrl,
+    Secret,
+    SecretFile,
+    SecurityTokenFile,
+    Username,
+)
 
 Name = Annotated[str, typer.Argument(help="What people call the organization.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The organization's id.")]
@@ -33,6 +48,8 @@ def register(app: typer.Typer) -> None:
     verbs.command("list")(list_)
     verbs.command("show")(show)
     verbs.command("update")(update)
+    verbs.command("check")(check)
+    verbs.command("rotate-credentials")(rotate)
     verbs.command("disable")(disable)
     verbs.command("enable")(enable)
     app.add_typer(verbs, name="organization")
@@ -43,9 +60,15 @@ def add(  # noqa: PLR0913 - an option each
     *,
     name: Name,
     salesforce_url: SalesforceUrl,
-    client_id: ClientId,
+    client_id: ClientId = None,
     client_secret_file: SecretFile = None,
     client_secret: Secret = None,
+    jwt_key: JwtKey = None,
+    username: Username = None,
+    refresh_token_file: RefreshTokenFile = None,
+    password_file: PasswordFile = None,
+    security_token_file: SecurityTokenFile = None,
+    grant: Grant = None,
     id: NewId = None,  # noqa: A002 - the option's name
     instance_url: InstanceUrl = None,
     api_version: ApiVersion = None,
@@ -54,22 +77,28 @@ def add(  # noqa: PLR0913 - an option each
     """Add an organization and the credentials of its Salesforce.
 
     Example: [bold]imports organization add Acme --salesforce-url https://acme.my.salesforce.com
-    --client-id 3MVG9… --client-secret-file secret.txt[/]
+    --client-id 3MVG9… --client-secret-file secret.txt[/]; then [bold]imports organization check ID[/]
     """
     hands: Hands = ctx.obj
     organization_id = new_id(id)
+    new = access.given(
+        grant=grant,
+        client_id=client_id,
+        username=username,
+        client_secret=client_secret,
+        client_secret_file=client_secret_file,
+        jwt_key=jwt_key,
+        refresh_token_file=refresh_token_file,
+        password_file=password_file,
+        security_token_file=security_token_file,
+    )
     source = {
         "type": "salesforce",
         "login_url": salesforce.origin("--salesforce-url", salesforce_url),
         "instance_url": None if instance_url is None else salesforce.origin("--instance-url", instance_url),
-        "grant": _DEFAULT_GRANT,
-        "client_id": client_id,
         "api_version": salesforce.version(api_version),
+        **access.merged({}, new, hands.credentials),
     }
-    secret = salesforce.secret(client_secret, client_secret_file)
-    if secret is None:
-        raise Trouble("Give the secret: --client-secret-file FILE, or `-` for standard input.", exit_code=2)
-    source["secret"] = hands.credentials.encrypt(secret)
     try:
         kept = _kept(hands).add(organization_id, name=name, source=source, now=hands.clock())
     except ValueError as error:
@@ -93,9 +122,9 @@ def list_(ctx: typer.Context, *, json: Json = False) -> None:
 
 
 def show(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
-    """Show one organization: where it is read, and whether its gate is open."""
+    """Show one organization: where it is read, whether its gate is open, and who uses its API calls."""
     hands: Hands = ctx.obj
-    _tell(hands, existing(hands, id), json=json)
+    _tell(hands, existing(hands, id), json=json, quota=_quota(hands, id.strip().lower()))
 
 
 def update(  # noqa: PLR0913 - an option each
@@ -104,9 +133,15 @@ def update(  # noqa: PLR0913 - an option each
     id: Id,  # noqa: A002
     name: Annotated[str | None, typer.Option(metavar="NAME", help="A new name.")] = None,
     salesforce_url: Annotated[str | None, typer.Option(metavar="URL", help="A new Salesforce URL.")] = None,
-    client_id: Annotated[str | None, typer.Option(metavar="ID", help="A new consumer key.")] = None,
+    client_id: ClientId = None,
     client_secret_file: SecretFile = None,
     client_secret: Secret = None,
+    jwt_key: JwtKey = None,
+    username: Username = None,
+    refresh_token_file: RefreshTokenFile = None,
+    password_file: PasswordFile = None,
+    security_token_file: SecurityTokenFile = None,
+    grant: Grant = None,
     instance_url: InstanceUrl = None,
     api_version: ApiVersion = None,
     json: Json = False,
@@ -124,17 +159,67 @@ def update(  # noqa: PLR0913 - an option each
         changes |= {"login_url": salesforce.origin("--salesforce-url", salesforce_url), "instance_url": None}
     if instance_url is not None:
         changes["instance_url"] = salesforce.origin("--instance-url", instance_url)
-    if client_id is not None:
-        changes["client_id"] = client_id
+    new = access.given(
+        grant=grant,
+        client_id=client_id,
+        username=username,
+        client_secret=client_secret,
+        client_secret_file=client_secret_file,
+        jwt_key=jwt_key,
+        refresh_token_file=refresh_token_file,
+        password_file=password_file,
+        security_token_file=security_token_file,
+    )
+    if new.anything:
+        changes |= access.merged(before["source"], new, hands.credentials)
     if api_version is not None:
         changes["api_version"] = salesforce.version(api_version)
-    secret = salesforce.secret(client_secret, client_secret_file)
-    if secret is not None:
-        changes["secret"] = hands.credentials.encrypt(secret)
     if not changes and name is None:
         raise Trouble("Say what to change; see `imports organization update --help`.", exit_code=2)
     _kept(hands).update(before["_id"], source=changes, name=name)
     _tell(hands, existing(hands, id), json=json)
+
+
+def check(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
+    """Log in, read the limits and every object that is needed; say what is missing and where to grant it.
+
+    It makes about eight API calls and changes nothing; exit code 1 if an import could not be done.
+    """
+    hands: Hands = ctx.obj
+    organization = existing(hands, id)
+    found = connection.checked(organization, credentials=hands.credentials, settings=hands.settings)
+    if json:
+        answer({"id": organization["_id"], "name": organization["name"], **found.presented()})
+    else:
+        table(("", "STEP", "FINDING", "WHAT TO DO"), ((one.state, one.name, one.detail, one.advice) for one in found.steps))  # fmt: skip
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def rotate(ctx: typer.Context, *, json: Json = False) -> None:
+    """Encrypt every organization's credentials anew under the first key of CREDENTIALS_KEYS.
+
+    To replace a key: put the new one first, restart, run this, then take the old one out of the list. What
+    Salesforce knows does not change, so sessions go on.
+    """
+    hands: Hands = ctx.obj
+    done, unreadable = [], []
+    for organization in _kept(hands).list():
+        try:
+            changes = access.rotated(organization["source"], hands.credentials)
+        except CredentialsError as error:
+            unreadable.append({"id": organization["_id"], "detail": str(error)})
+            continue
+        if _kept(hands).reencrypted(organization, changes):
+            done.append(organization["_id"])
+    if json:
+        answer({"rotated": done, "unreadable": unreadable})
+    else:
+        line(f"{len(done)} organizations are encrypted under the first key.")
+    for one in unreadable:
+        news(f"Organization {one['id']}: {one['detail']}")
+    if unreadable:
+        raise typer.Exit(1)
 
 
 def disable(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
@@ -162,7 +247,7 @@ def existing(hands: Hands, organization_id: str) -> Document:
 def presented(organization: Document, zone: ZoneInfo) -> dict[str, Any]:
     """Show an organization to a machine: all but its secret."""
     source, gate = organization["source"], organization["gate"]
-    open_fields = ("type", "login_url", "instance_url", "grant", "client_id", "api_version")
+    open_fields = ("type", "login_url", "instance_url", "grant", "client_id", "username", "api_version")
     return {
         "id": organization["_id"],
         "name": organization["name"],
@@ -174,6 +259,7 @@ def presented(organization: Document, zone: ZoneInfo) -> dict[str, Any]:
             "detail": gate["detail"],
             "since": written(gate["since"], zone),
             "probe_at": written(gate["probe_at"], zone),
+            "expected_at": written(gate.get("expected_at"), zone),
         },
         "disabled_at": written(organization["disabled_at"], zone),
         "created_at": written(organization["created_at"], zone),
@@ -194,10 +280,31 @@ def _kept(hands: Hands) -> Organizations:
     return Organizations(hands.db)
 
 
-def _tell(hands: Hands, organization: Document, *, json: bool) -> None:
+def _quota(hands: Hands, organization_id: str) -> dict[str, Any] | None:
+    """Return what is known of an organization's API calls; None where nothing is, or Redis is away."""
+    try:
+        usage = allowance.read(hands.redis, organization_id)
+    except redis.RedisError:
+        return None
+    if usage is None:
+        return None
+    settings = hands.settings
+    return {
+        "limit": usage.limit,
+        "used": usage.used,
+        "left": usage.left,
+        "used_by_imports": usage.ours,
+        "used_by_others": max(0, usage.used - usage.ours),
+        "reserve": int(usage.limit * settings.salesforce_reserve_percent / 100),
+        "floor": int(usage.limit * settings.salesforce_floor_percent / 100),
+        "as_of": written(datetime.fromtimestamp(usage.at, UTC), settings.time_zone),
+    }
+
+
+def _tell(hands: Hands, organization: Document, *, json: bool, quota: dict[str, Any] | None = None) -> None:
     zone = hands.settings.time_zone
     if json:
-        answer(presented(organization, zone))
+        answer({**presented(organization, zone), "quota": quota})
         return
     source = organization["source"]
     fields(
@@ -209,6 +316,11 @@ def _tell(hands: Hands, organization: Document, *, json: bool) -> None:
             "records at": source.get("instance_url"),
             "API version": source.get("api_version"),
             "client id": source.get("client_id"),
+            "login by": source.get("grant"),
+            "user": source.get("username"),
+            "API calls of 24 h": quota
+            and f"{quota['used']} of {quota['limit']} used, {quota['used_by_imports']} of them by imports;"
+            f" groups leave {quota['reserve']}, single imports {quota['floor']}",
             "added": shown(organization["created_at"], zone),
         }
     )

@@ -31,7 +31,9 @@ def told(import_: Document, zone: ZoneInfo) -> dict[str, Any]:
         "status": import_["status"],
         "error": error and {name: error.get(name) for name in ("code", "detail", "retryable")},
         "attempts": import_["attempts"],
+        "calls": import_.get("calls", 0),
         "waiting_for": import_["waiting_for"],
+        "expected_at": written(import_.get("expected_at"), zone),
         "next_attempt_at": written(import_["not_before"], zone),
         "stages": _timed(import_["stages"], zone),
         "links": links(import_),
@@ -141,7 +143,9 @@ def _why(import_: Document, organization: Document | None, queue: str, zone: Zon
         code = next((one["code"] for one in reversed(import_["history"]) if one.get("code")), "no good")
         return f"Attempt {tried} of {queue} ended in {code}; waits for the next one."
     if waiting_for is not None:
-        return f"Waits for {waiting_for}, which counts nothing against it."
+        expected = import_.get("expected_at")
+        until = "" if expected is None else f" and should be over by {shown(expected, zone)}"
+        return f"Waits for {waiting_for}, which counts nothing against it{until}."
     return f"Waits in queue {queue} for a free worker."
 
 

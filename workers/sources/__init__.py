@@ -8,22 +8,40 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from workers.credentials import Credentials
 from workers.failures import Throttled
-from workers.sources.record import Received, Record, Source, Visit
+from workers.sources.record import ListedRecord, Listing, Received, Record, Source, Visit, listed
 from workers.sources.salesforce.opening import open_org
+from workers.sources.surroundings import Surroundings
 
-__all__ = ["SOURCES", "Received", "Record", "Source", "Sources", "Visit"]
+__all__ = [
+    "SOURCES",
+    "ListedRecord",
+    "Listing",
+    "Received",
+    "Record",
+    "Source",
+    "Sources",
+    "Visit",
+    "listed",
+]
 
 
 class Open(Protocol):
     """How a source is opened from the `source` part of an organization's document. Makes no call."""
 
-    def __call__(
-        self, source: Mapping[str, Any], *, credentials: Credentials, api_version: str, pool_size: int
+    def __call__(  # noqa: PLR0913 - all of it by keyword
+        self,
+        source: Mapping[str, Any],
+        *,
+        credentials: Credentials,
+        api_version: str,
+        pool_size: int,
+        ca_file: str | None = None,
+        around: Surroundings | None = None,
     ) -> Source: ...
 
 
@@ -36,14 +54,23 @@ class Sources:
 
     Sharing one is what makes many imports cost one login. `pool_size` is at least the number of threads;
     `keep` bounds how many organizations stay open: beyond it the one unused for longest is closed. Make it
-    after the process has forked, since connections do not survive that.
+    after the process has forked, since connections do not survive that. `around` says what an organization
+    (its document) shares with other processes.
     """
 
-    def __init__(
-        self, *, credentials: Credentials, api_version: str, pool_size: int = 32, keep: int = 256
+    def __init__(  # noqa: PLR0913 - all of it by keyword
+        self,
+        *,
+        credentials: Credentials,
+        api_version: str,
+        pool_size: int = 32,
+        keep: int = 256,
+        ca_file: str | None = None,
+        around: Callable[[Mapping[str, Any]], Surroundings] = lambda _: Surroundings(),
     ) -> None:
         self._credentials, self._api_version = credentials, api_version
         self._pool_size, self._keep = pool_size, keep
+        self._ca_file, self._around = ca_file, around
         self._open: OrderedDict[str, tuple[object, Source]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -87,4 +114,6 @@ class Sources:
             credentials=self._credentials,
             api_version=self._api_version,
             pool_size=self._pool_size,
+            ca_file=self._ca_file,
+            around=self._around(organization),
         )

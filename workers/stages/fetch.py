@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.blobs.seam import Blobs
 from common.crashpoints import reached
 from common.sources import judge
 from workers.deadlines import Deadline
-from workers.failures import Interrupted, Permanent
-from workers.sources.record import Source
+from workers.failures import Failure, Interrupted, Permanent
+from workers.sources.record import Source, Visit, listed
 from workers.spool import spool_file
 
 
@@ -36,30 +39,37 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
     spool_dir: Path,
     max_bytes: int,
     deadline: Deadline,
+    known: Mapping[str, Any] | None = None,
+    group: bool = False,
 ) -> Original:
     """Fetch a record and return once its bytes are stored. Raises a Failure, or what the blobs raise.
+
+    `known` is what its import keeps under `listed`; then the row is not asked for again. `group` says that
+    the import belongs to one.
 
     The file in work has no name from the beginning, so that nothing is left of it however this ends.
     """
     judged = judge(import_type=source_type, attachment_id=record_id)
     if judged.record_id is None:  # the door has judged it, but a document may be older than its rules
         raise Permanent(judged.code or "attachment_id_invalid", judged.detail or "")
-    visit = source.visit(judged.record_id, deadline=deadline)
-    record = visit.describe()
-    with spool_file(spool_dir) as spool:
-        received = visit.stream(record, spool, max_bytes=max_bytes)
-        if deadline.stopping.is_set():
-            raise Interrupted
-        reached("fetch.received")
-        key = f"{organization_id}/originals/{received.sha256}"
-        blobs.put(
-            key,
-            spool,
-            size=received.bytes,
-            sha256=received.sha256,
-            # The claim is kept in the record alone: nothing that serves or opens the blob may act on it.
-            content_type="application/octet-stream",
-        )
+    row = listed(judged.record_id, known)
+    visit = source.visit(judged.record_id, deadline=deadline, known=row, group=group)
+    with _counting(visit):
+        record = visit.describe()
+        with spool_file(spool_dir) as spool:
+            received = visit.stream(record, spool, max_bytes=max_bytes)
+            if deadline.stopping.is_set():
+                raise Interrupted
+            reached("fetch.received")
+            key = f"{organization_id}/originals/{received.sha256}"
+            blobs.put(
+                key,
+                spool,
+                size=received.bytes,
+                sha256=received.sha256,
+                # The claim is kept in the record alone: nothing that serves or opens the blob may act on it.
+                content_type="application/octet-stream",
+            )
     return Original(
         key=key,
         bytes=received.bytes,
@@ -68,3 +78,13 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
         filename=record.name,
         calls=visit.calls,
     )
+
+
+@contextlib.contextmanager
+def _counting(visit: Visit) -> Iterator[None]:
+    """Let a failure tell what it has cost: the organization's allowance is spent whatever came of it."""
+    try:
+        yield
+    except Failure as failure:
+        failure.calls = visit.calls
+        raise

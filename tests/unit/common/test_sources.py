@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.sources import IMPORT_TYPES, SENTENCES, Judged, SourceIdError, check_letters, judge, salesforce_id
+from common.sources import (
+    IMPORT_TYPES,
+    SENTENCES,
+    Judged,
+    SourceIdError,
+    case_id,
+    check_letters,
+    judge,
+    salesforce_id,
+)
 
 KNOWN = "00P4I00000zyw3eUAA"
 LETTERS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", min_size=12, max_size=12)
@@ -80,14 +89,30 @@ def test_an_unknown_type_is_judged_first(import_type: str, attachment_id: Any) -
         ("../Case/5005800", "attachment_id_invalid"),
         ("https://evil.ex", "attachment_id_invalid"),
         ("5005800000HEXCtAAP", "attachment_id_invalid"),  # a Case holds no file
-        ("068000000000001", "attachment_kind_unsupported"),
-        ("069000000000001AAA", "attachment_kind_unsupported"),
-        ("015000000000001", "attachment_kind_unsupported"),
     ],
 )
-def test_impossible_ids_are_told_apart_from_unserved_kinds(text: str, code: str) -> None:
-    """An id that cannot be is a mistake of the sender; one of another kind of file is a limit of ours."""
+def test_what_cannot_be_the_id_of_a_file_is_refused(text: str, code: str) -> None:
+    """A wrong letter, a wrong length, another kind of record: each is a mistake of the sender."""
     assert judge(import_type="salesforce", attachment_id=text).code == code
+
+
+@pytest.mark.parametrize("prefix", ["00P", "068", "069", "015"])
+def test_every_kind_of_file_is_taken(prefix: str) -> None:
+    """Attachments, files, their versions and documents are judged alike, in both forms of their ids."""
+    short = prefix + "4I00000zyw3e"
+    canonical = short + check_letters(short)
+    for text in (short, canonical):
+        assert judge(import_type="salesforce", attachment_id=text) == Judged("salesforce", canonical)
+
+
+@pytest.mark.parametrize("text", ["5005800000HEXCt", "5005800000HEXCtAAP"])
+def test_a_case_is_told_from_files(text: str) -> None:
+    """A group is asked for by the id of a Case, and by no other."""
+    assert case_id(text) == "5005800000HEXCtAAP"
+    for other in (KNOWN, "5005800000HEXCtAAQ", "../x", ""):
+        with pytest.raises(SourceIdError) as caught:
+            case_id(other)
+        assert caught.value.code == "album_id_invalid"
 
 
 def test_every_import_type_reads_ids() -> None:

@@ -73,8 +73,22 @@ def test_an_import_shows_the_eight_keys_first_and_then_its_state() -> None:
         shown = door.call("GET", f"{IMPORTS}/{posted.json()['id']}")
     assert shown.body.startswith(posted.body[:-1] + b",")
     keys = list(shown.json())
-    assert keys[8:] == ["status", "error", "attempts", "waiting_for", "next_attempt_at", "stages", "links"]
+    state = ["status", "error", "attempts", "calls", "waiting_for", "expected_at", "next_attempt_at"]
+    assert keys[8:] == [*state, "stages", "links"]
     assert shown.json()["links"] == {"self": f"{IMPORTS}/{posted.json()['id']}", "image": None}
+
+
+def test_behind_a_closed_gate_an_import_says_for_what_it_waits() -> None:
+    """Most of those that wait are never looked at one by one; what the organization waits for they wait for."""
+    with Door() as door:
+        posted = door.call("POST", IMPORTS, headers=[FORM], body=b"attachment_id=00P4I00000zyw3eUAA").json()
+        path = f"{IMPORTS}/{posted['id']}"
+        assert door.call("GET", path).json()["waiting_for"] is None
+        door.gate = {"waiting_for": "salesforce_quota", "expected_at": NOW}
+        shown = door.call("GET", path).json()
+        assert (shown["waiting_for"], shown["expected_at"]) == ("salesforce_quota", posted["created_at"])
+        door.imports.documents[posted["id"]]["status"] = "fetched"
+        assert door.call("GET", path).json()["waiting_for"] is None
 
 
 def test_not_yours_and_not_there_are_one_answer() -> None:

@@ -133,6 +133,7 @@ def test_a_very_long_header_is_read_in_one_pass() -> None:
 class Known:
     id: str
     organization_id: str
+    gate: None = None
 
 
 class World:

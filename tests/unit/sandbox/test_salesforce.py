@@ -163,7 +163,7 @@ def test_a_query_finds_the_attachments_of_a_case(world: World) -> None:
         ({"grant_type": "client_credentials"}, ("sandbox", "wrong"), 401, "invalid_client"),
         ({"grant_type": "client_credentials", "client_id": "sandbox"}, None, 400, "invalid_client"),
         ({"grant_type": "client_credentials"}, ("nobody", SECRET), 400, "invalid_client_id"),
-        ({"grant_type": "password"}, ("sandbox", SECRET), 400, "unsupported_grant_type"),
+        ({"grant_type": "authorization_code"}, ("sandbox", SECRET), 400, "unsupported_grant_type"),
     ],
 )
 def test_logging_in(world: World, form: dict[str, str], auth: Any, status: int, error: str | None) -> None:

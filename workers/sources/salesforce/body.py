@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from requests import Response
@@ -22,8 +22,17 @@ from workers.spool import spooling
 HEAD = 512
 
 
-def receive(response: Response, record: Record, sink: BinaryIO, *, max_bytes: int) -> Received:
+def receive(
+    response: Response,
+    record: Record,
+    sink: BinaryIO,
+    *,
+    max_bytes: int,
+    alive: Callable[[], None],
+) -> Received:
     """Write the body to the sink and verify it: length, digest, and that it is no page of text.
+
+    `alive` is called for each piece that comes.
 
     Raises Permanent, Transient, Throttled (the sink cannot take it), and what urllib3 raises of a broken
     connection or of time.
@@ -38,6 +47,7 @@ def receive(response: Response, record: Record, sink: BinaryIO, *, max_bytes: in
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     length, head = 0, b""
     for piece in _pieces(response):
+        alive()
         length += len(piece)
         head = head if len(head) >= HEAD else (head + piece)[:HEAD]
         # Where the row has told the size, more than that is a wrong answer and no larger attachment.

@@ -8,20 +8,27 @@ from typing import Any
 
 from workers.credentials import Credentials, CredentialsError
 from workers.failures import Throttled
-from workers.sources.salesforce.logins import Account
+from workers.sources.salesforce.grants import GRANTS, LAST_SOAP_VERSION, SECRETS, Account
 from workers.sources.salesforce.org import SalesforceOrg
-from workers.sources.salesforce.origins import SHARED_LOGIN_HOSTS, Origin, OriginError
+from workers.sources.salesforce.origins import Origin, OriginError
+from workers.sources.surroundings import Surroundings
 
 _VERSION = re.compile(r"[1-9]\d{1,2}\.0", re.ASCII)
 RECHECK_SECONDS = 60.0
 
 
-def open_org(
-    source: Mapping[str, Any], *, credentials: Credentials, api_version: str, pool_size: int
+def open_org(  # noqa: PLR0913 - all of it by keyword
+    source: Mapping[str, Any],
+    *,
+    credentials: Credentials,
+    api_version: str,
+    pool_size: int,
+    ca_file: str | None = None,
+    around: Surroundings | None = None,
 ) -> SalesforceOrg:
     """Open a source from the `source` part of an organization's document. Makes no call.
 
-    `api_version` serves where the document names none. Raises Throttled: until a person has mended the
+    `api_version` serves where the document names none, `ca_file` where certificates are one's own. Raises Throttled: until a person has mended the
     settings the organization's imports wait.
     """
     try:
@@ -30,32 +37,56 @@ def open_org(
         instance = Origin.of(given) if isinstance(given, str) and given else None
     except OriginError as error:
         raise _unusable(f"The organization's Salesforce URL {error}.") from None
-    if instance is None and login.host not in SHARED_LOGIN_HOSTS:
-        instance = login  # one URL serves as both, unless it is one where everybody logs in
     version = str(source.get("api_version") or api_version)
     if not _VERSION.fullmatch(version):
         raise _unusable("The organization's API version is none: write it as 65.0.")
-    try:
-        secret = credentials.decrypt(_text(source, "secret"))
-    except CredentialsError as error:
-        raise _unusable(str(error)) from None
-    account = Account(
+    account = _account(source, login, instance, credentials)
+    if account.grant == "soap" and float(version) > LAST_SOAP_VERSION:
+        version = f"{LAST_SOAP_VERSION}.0"  # a session that was got in the old way, spoken to in its own time
+    return SalesforceOrg(
+        account=account, api_version=version, pool_size=pool_size, ca_file=ca_file, around=around
+    )
+
+
+def _account(
+    source: Mapping[str, Any], login: Origin, instance: Origin | None, credentials: Credentials
+) -> Account:
+    name = str(source.get("grant") or "client_credentials")
+    grant = GRANTS.get(name)
+    if grant is None:
+        raise _unusable(
+            f"The organization names a way of logging in that is not known: use {', '.join(GRANTS)}."
+        )
+    kept = {"client_secret": source.get("secret"), **(source.get("secrets") or {})}
+    secrets: dict[str, str] = {}
+    for secret in SECRETS:
+        if secret in (*grant.needs, *grant.may_have) and isinstance(kept.get(secret), str):
+            try:
+                secrets[secret] = credentials.decrypt(kept[secret])
+            except CredentialsError as error:
+                raise _unusable(str(error)) from None
+    for needed in grant.needs:
+        if needed in SECRETS and not secrets.get(needed):
+            raise _unusable(_missing(needed))
+    return Account(
         login=login,
         instance=instance,
-        grant=str(source.get("grant") or "client_credentials"),
-        client_id=_text(source, "client_id"),
-        client_secret=secret,
+        grant=name,
+        client_id=_text(source, "client_id") if "client_id" in grant.needs else "",
+        username=_text(source, "username") if "username" in grant.needs else "",
+        secrets=secrets,
     )
-    return SalesforceOrg(account=account, api_version=version, pool_size=pool_size)
 
 
 def _text(source: Mapping[str, Any], name: str) -> str:
     value = source.get(name)
     if not isinstance(value, str) or not value:
-        raise _unusable(
-            f"The organization has no {name} for Salesforce: give it with `imports organization update`."
-        )
+        raise _unusable(_missing(name))
     return value
+
+
+def _missing(name: str) -> str:
+    return f"The organization has no {name} for Salesforce: give it with `imports organization update`."
 
 
 def _unusable(detail: str) -> Throttled:

@@ -14,6 +14,10 @@ class OriginError(ValueError):
     """A URL that must not be used; the text completes «The Salesforce URL …» and does not repeat it."""
 
 
+_VENDORS = (".salesforce.com", ".force.com", ".salesforce.mil", ".sfcrmapps.cn", ".sfcrmproducts.cn")
+"""Ends of the host names under which the vendor runs organizations."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Scheme and host with port: all of a URL that we believe."""
@@ -53,3 +57,21 @@ def loopback(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return name == "localhost"
+
+
+def may_follow(login: Origin, named: Origin) -> bool:
+    """Tell whether a token got at one origin may be sent to another that the login's answer names.
+
+    From a host of the vendor to a host of the vendor, as when an organization moves to another instance;
+    on this machine from port to port. Never to a third host: an answer is no reason to trust one.
+    """
+    if login.scheme != named.scheme:
+        return False
+    from_host, to_host = _name(login), _name(named)
+    if loopback(from_host):
+        return loopback(to_host)
+    return from_host.endswith(_VENDORS) and to_host.endswith(_VENDORS)
+
+
+def _name(origin: Origin) -> str:
+    return urlsplit(origin.url).hostname or ""

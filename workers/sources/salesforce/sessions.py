@@ -1,8 +1,9 @@
-"""Log in to an organization once for all its threads, and not again before that is of use.
+"""Log in to an organization once for all its threads and processes, and not again before that is of use.
 
 Threads on one expired session make one login: each says which session was refused, and only the first to
-say so of the current one logs in. Wrong credentials are remembered, since a login with them only brings
-the user nearer to being locked. All logins together stay below what the vendor blocks a user for.
+say so of the current one logs in. Before it does, it looks whether another process has a newer session,
+and takes the one turn of all processes. Wrong credentials are remembered, since a login with them only
+brings the user nearer to being locked. All logins together stay below what the vendor blocks a user for.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from dataclasses import dataclass, field
 
 from workers.deadlines import Deadline
 from workers.failures import Failure, Interrupted, Throttled
-from workers.sources.salesforce.origins import Origin
+from workers.sources.salesforce.origins import Origin, OriginError
 from workers.sources.salesforce.verdicts import unavailable
+from workers.sources.surroundings import Alone, Kept, Refused, SharedSession
 
 BURST, REFILL_SECONDS = 30, 4.0
 """Logins: 30 at once, then one every four seconds, 900 an hour; at 3,600 the vendor blocks the user."""
+TURN_SECONDS = 40.0
+"""How long a turn at logging in is held at most: longer than a login may take, or two would be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +45,24 @@ class Sessions:
     """The current session of one organization in this process.
 
     `log_in` makes a login and returns the session. It raises LoginRefusedError for what is to be
-    remembered and any other Failure for what is not.
+    remembered and any other Failure for what is not. `shared` is what other processes know, and `admit` is
+    told the instance of a session that one of them has got.
     """
 
     def __init__(
-        self, log_in: Callable[[Deadline], Session], *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        log_in: Callable[[Deadline], Session],
+        *,
+        shared: SharedSession | None = None,
+        admit: Callable[[Origin], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log_in, self._monotonic = log_in, monotonic
+        self._shared: SharedSession = shared or Alone()
+        self._admit = admit
         self._lock = threading.Lock()
         self._current: Session | None = None
+        self._gone: str | None = None  # the token that was refused last: another process may still offer it
         self._failure: Callable[[], Failure] | None = None
         self._failed_at = self._good_again_at = float("-inf")
         self._allowance, self._filled_at = float(BURST), monotonic()
@@ -70,7 +83,8 @@ class Sessions:
         """Note that Salesforce no longer takes a session; said of an older one it changes nothing."""
         with self._lock:
             if self._current is session:
-                self._current = None
+                self._current, self._gone = None, session.token
+        self._shared.forget(session.token)
 
     def _wait_for_turn(self, deadline: Deadline) -> None:
         # In short steps: a thread that waits for another's login must still stop when its worker does.
@@ -86,17 +100,52 @@ class Sessions:
         # them the same time again.
         if self._failure is not None and (now < self._good_again_at or asked_at < self._failed_at):
             raise self._failure()
-        self._spend(now)
+        while True:
+            session = self._found_elsewhere()
+            if session is None:
+                with self._shared.turn(TURN_SECONDS) as mine:
+                    if mine:
+                        # Somebody's login may have ended between the look and the turn.
+                        session = self._found_elsewhere() or self._logged_in(deadline)
+            if session is not None:
+                self._failure, self._current = None, session
+                return session
+            if deadline.stopping.wait(0.05):
+                raise Interrupted
+            if deadline.expired():
+                raise unavailable("Logging in to Salesforce took too long.")
+
+    def _found_elsewhere(self) -> Session | None:
+        """Return the session that another process has got. Raises what another's login has failed with."""
+        found = self._shared.read()
+        if isinstance(found, Refused):
+            failure = _told(found)
+            self._remember(failure, found.seconds)
+            raise failure()
+        if found is None or found.token == self._gone:
+            return None
         try:
-            self._current = self._log_in(deadline)
+            session = Session(found.token, Origin.of(found.instance_url))
+        except OriginError:
+            return None
+        self._admit(session.instance)
+        return session
+
+    def _logged_in(self, deadline: Deadline) -> Session:
+        self._spend(self._monotonic())
+        try:
+            session = self._log_in(deadline)
         except LoginRefusedError as refused:
             self._remember(refused.failure, refused.seconds)
-            raise refused.failure() from None
+            failure = refused.failure()
+            if isinstance(failure, Throttled):
+                self._shared.write(_kept(failure, refused.seconds))
+            raise failure from None
         except Throttled as failure:
             self._remember(_again(failure), 0.0)
             raise
-        self._failure = None
-        return self._current
+        self._shared.write(Kept(session.token, session.instance.url))
+        return session
 
     def _remember(self, failure: Callable[[], Failure], seconds: float) -> None:
         self._failure, self._failed_at = failure, self._monotonic()
@@ -105,7 +154,7 @@ class Sessions:
     def _spend(self, now: float) -> None:
         refilled = self._allowance + (now - self._filled_at) / REFILL_SECONDS
         self._allowance, self._filled_at = min(float(BURST), refilled), now
-        if self._allowance < 1:
+        if self._allowance < 1 or not self._shared.may_log_in():
             raise unavailable(
                 "Salesforce refuses one session after the other; the next login waits a little."
             )
@@ -124,3 +173,24 @@ def _again(failure: Throttled) -> Callable[[], Failure]:
         )
 
     return same
+
+
+def _kept(failure: Throttled, seconds: float) -> Refused:
+    return Refused(
+        code=failure.code,
+        detail=failure.detail,
+        waiting_for=failure.waiting_for,
+        probe_after=failure.probe_after,
+        probe_cap=failure.probe_cap,
+        seconds=seconds,
+    )
+
+
+def _told(refused: Refused) -> Callable[[], Failure]:
+    return lambda: Throttled(
+        refused.code,
+        refused.detail,
+        waiting_for=refused.waiting_for,
+        probe_after=refused.probe_after,
+        probe_cap=refused.probe_cap,
+    )

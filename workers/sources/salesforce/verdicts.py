@@ -22,7 +22,7 @@ import urllib3.exceptions as wire
 from workers.failures import Failure, Permanent, Throttled, Transient
 from workers.sources.salesforce.answers import Refusal
 
-ORGANIZATION = "salesforce"
+ORGANIZATION, QUOTA = "salesforce", "salesforce_quota"
 
 
 class TroubleError(Exception):
@@ -82,7 +82,7 @@ def _quota(_: Refusal) -> Throttled:
     return Throttled(
         "salesforce_quota",
         "The organization has used up its API calls of the last 24 hours; imports go on as calls come free.",
-        waiting_for="salesforce_quota",
+        waiting_for=QUOTA,
         probe_after=60,
         probe_cap=900,
     )
@@ -122,6 +122,15 @@ _missing = _permanent(
     " Check the id, and that the user may read the record it hangs on.",
     may_appear=True,
 )
+_deleted = _permanent(
+    "attachment_deleted",
+    "The attachment lies in Salesforce's recycle bin: restore it there, then `imports retry`, or upload it again.",
+)
+_hidden = _permanent(
+    "salesforce_object_hidden",
+    "The integration user may not read an object that is asked for: give it read access to Case, Attachment,"
+    " EmailMessage and Files (`imports organization check` tells which is missing), then retry.",
+)
 _forbidden = _permanent(
     "attachment_refused",
     "Salesforce refuses this to the integration user: give it API Enabled and read access to the record.",
@@ -139,6 +148,9 @@ _misunderstood = _permanent(
     "Salesforce refuses the call as one it does not understand; check the API version, then report this.",
 )
 _locked = _transient("salesforce_record_busy", "Salesforce was busy with the record.")
+_lost = _transient(
+    "salesforce_listing_lost", "Salesforce no longer knows the listing that was under way; it is begun anew."
+)
 _odd = _transient("answer_not_a_file", "Salesforce answered with something that is no file.")
 
 TABLE: tuple[Row, ...] = (
@@ -148,7 +160,7 @@ TABLE: tuple[Row, ...] = (
     Row((429,), "", "", _busy),
     Row((401,), "", "", lambda _: SessionRefusedError()),
     Row((range(300, 400),), "", "", lambda _: MovedError()),
-    Row((), "ENTITY_IS_DELETED", "", _missing),
+    Row((), "ENTITY_IS_DELETED", "", _deleted),
     Row((410,), "", "", _retired),
     Row((), "UNSUPPORTED_API_VERSION", "", _retired),
     Row((404,), "NOT_FOUND", "api version", _retired),
@@ -156,9 +168,11 @@ TABLE: tuple[Row, ...] = (
     Row((403,), "SERVER_UNAVAILABLE", "", _out_of_order),
     Row((403,), "", "", _forbidden),
     Row((400,), "INSUFFICIENT_ACCESS", "", _forbidden),
+    Row((400,), "INVALID_TYPE", "", _hidden),
     Row((400,), "MALFORMED_ID", "", _misspelt),
     Row((400,), "UNABLE_TO_LOCK_ROW", "", _locked),
     Row((400,), "QUERY_TIMEOUT", "", _locked),
+    Row((400,), "INVALID_QUERY_LOCATOR", "", _lost),
     Row((), "UNKNOWN_EXCEPTION", "", _out_of_order),
     Row((), "SERVER_UNAVAILABLE", "", _out_of_order),
     Row((408, 420, range(500, 600)), "", "", _out_of_order),

@@ -1,195 +1,77 @@
-"""Visit one record: one attempt, from its row to its last byte.
-
-Every call goes through `_call`, which holds the promises: at most one new login, one immediate repeat on a
-connection that had died in the pool, a deadline, and a Failure for whatever goes wrong.
-"""
+"""Visit one record: one attempt, from its row to its last byte."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
+from typing import BinaryIO
 
-import requests
 from requests import Response
-from simple_salesforce.api import SFType
 
-from workers.deadlines import Deadline, Watch
-from workers.failures import Failure, Interrupted, Permanent, Transient
+from common.sources import SourceIdError, canonical_id
+from workers.failures import Permanent, Transient
 from workers.sources.record import Received, Record
 from workers.sources.salesforce import body
-from workers.sources.salesforce.answers import refusal
+from workers.sources.salesforce.attempt import Attempt
+from workers.sources.salesforce.kinds import BY_PREFIX, CONTENT_DOCUMENT, VERSION, Kind, elsewhere
 from workers.sources.salesforce.sessions import Session
-from workers.sources.salesforce.verdicts import (
-    MovedError,
-    SessionRefusedError,
-    TroubleError,
-    Verdict,
-    of_break,
-    of_refusal,
-)
-from workers.sources.salesforce.wire import BROKEN, RefusedError, UnreadableError
-
-if TYPE_CHECKING:
-    from workers.sources.salesforce.org import SalesforceOrg
-
-T = TypeVar("T")
-
-ROW_SECONDS = 30.0
-FIELDS = "Name,ContentType,BodyLength,ParentId"
-LONGEST_CLAIM = 255
-"""Characters kept of a name or a content type, as many as the vendor allows a name."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Amiss:
-    """What is to be thought of a call that failed, and whether only its connection had died in the pool."""
-
-    verdict: Verdict
-    died_idle: bool = False
 
 
 class SalesforceVisit:
-    """One attempt at one record."""
+    """One attempt at one record, whose id is a checked one. `known` is its row where a listing told it."""
 
-    def __init__(self, org: SalesforceOrg, record_id: str, deadline: Deadline) -> None:
-        self._org, self._id, self._deadline = org, record_id, deadline
-        self._logged_in_again = self._answered = False
-        self.calls = 0
+    def __init__(self, attempt: Attempt, record_id: str, *, known: Record | None) -> None:
+        self._attempt, self._id, self._known = attempt, record_id, known
+
+    @property
+    def calls(self) -> int:
+        """How many calls have counted against the organization's allowance so far."""
+        return self._attempt.calls
 
     def describe(self) -> Record:
-        """Read the record's row: one call."""
-
-        def row(session: Session) -> Any:
-            table = SFType(
-                "Attachment",
-                session.token,
-                session.instance.host,
-                sf_version=self._org.api_version,
-                session=self._org.wire,
-            )
-            try:
-                return table.get(self._id, params={"fields": FIELDS})
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                raise UnreadableError("the row cannot be read") from None
-
-        told = self._call(row, self._deadline.at_most(ROW_SECONDS))
-        if not isinstance(told, dict) or "BodyLength" not in told:
+        """Read the record's row: no call where it is known, else one; a ContentDocument costs one more."""
+        if self._known is not None:
+            return self._known
+        record_id = self._id if self._id[:3] != CONTENT_DOCUMENT else self._latest_version()
+        kind = BY_PREFIX[record_id[:3]]
+        row = self._attempt.row(kind.name, record_id, kind.fields(self._attempt.org.api_version))
+        if not kind.is_row(row):
             raise Transient("answer_unreadable", "Salesforce answered with something that is no row.")
-        size = told["BodyLength"]
-        return Record(
-            id=self._id,
-            name=_claim(told.get("Name")),
-            content_type=_claim(told.get("ContentType")),
-            size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
-            parent_id=_claim(told.get("ParentId")),
-        )
+        if (linked := elsewhere(row)) is not None:
+            raise linked
+        return kind.read(record_id, row)
 
     def stream(self, record: Record, sink: BinaryIO, *, max_bytes: int) -> Received:
         """Write the record's bytes to the sink, verified: one call."""
         body.check_promise(record, max_bytes=max_bytes)
+        kind = BY_PREFIX[record.id[:3]]
 
         def blob(session: Session) -> Received:
-            with self._get(session, f"sobjects/Attachment/{self._id}/Body") as response:
-                return body.receive(response, record, sink, max_bytes=max_bytes)
+            with self._get(session, kind, record.id) as response:
+                return body.receive(response, record, sink, max_bytes=max_bytes, alive=self._attempt.alive)
 
-        return self._call(blob, self._deadline)
+        return self._attempt.call(blob)
 
-    def _get(self, session: Session, path: str) -> Response:
-        return self._org.wire.get(
-            f"{session.instance.url}/services/data/v{self._org.api_version}/{path}",
+    def _latest_version(self) -> str:
+        """Ask which version of a file is the published one: it alone has bytes."""
+        row = self._attempt.row("ContentDocument", self._id, "LatestPublishedVersionId")
+        told = row.get("LatestPublishedVersionId")
+        if told is None and "LatestPublishedVersionId" in row:
+            raise Permanent(
+                "attachment_unpublished",
+                "The file has no published version: publish it in Salesforce, or send a version's id (068…).",
+            )
+        try:
+            # The next URL is made of it, and it comes from the other side.
+            return canonical_id(str(told), kinds=(VERSION.name,))
+        except SourceIdError:
+            raise Transient(
+                "answer_unreadable", "Salesforce answered with something that is no row."
+            ) from None
+
+    def _get(self, session: Session, kind: Kind, record_id: str) -> Response:
+        org = self._attempt.org
+        path = f"services/data/v{org.api_version}/sobjects/{kind.name}/{record_id}/{kind.blob}"
+        return org.wire.get(
+            f"{session.instance.url}/{path}",
             headers={"Authorization": f"Bearer {session.token}"},
             stream=True,
         )
-
-    def _call(self, call: Callable[[Session], T], deadline: Deadline) -> T:
-        """Make one call in the current session, and once more where that can mend it. Raises a Failure."""
-        repeated = False
-        while True:
-            if self._deadline.stopping.is_set():
-                raise Interrupted
-            session = self._org.sessions.current(self._deadline)
-            outcome = self._tried(call, session, deadline)
-            if not isinstance(outcome, _Amiss):
-                return outcome
-            verdict = outcome.verdict
-            if isinstance(verdict, SessionRefusedError) and not self._logged_in_again:
-                self._logged_in_again = True
-                self._org.sessions.refused(session)
-            elif outcome.died_idle and not repeated:
-                repeated = True
-            else:
-                self._fail(verdict, session)
-
-    def _tried(self, call: Callable[[Session], T], session: Session, deadline: Deadline) -> T | _Amiss:
-        self.calls += 1
-        with deadline.watched() as watch:
-            try:
-                brought = call(session)
-            except (RefusedError, UnreadableError, Failure, *BROKEN) as error:
-                return _Amiss(self._verdict(error, deadline), self._died_idle(error, watch))
-        if deadline.over():  # a body without a length ends early and looks whole when it is shut
-            return _Amiss(_over(deadline))
-        self._well()
-        return brought
-
-    def _verdict(self, error: Exception, deadline: Deadline) -> Verdict:
-        if isinstance(error, RefusedError):
-            told = refusal(error.status, error.headers, error.body, now=self._org.clock())
-            verdict = of_refusal(told)
-            if isinstance(verdict, Permanent):
-                self._well()  # it understood the question: the organization is well
-            return verdict
-        if isinstance(error, Permanent):
-            return error
-        if deadline.over():
-            return _over(deadline)
-        if isinstance(error, Failure):
-            return error
-        if isinstance(error, UnreadableError):
-            return Transient("answer_unreadable", "Salesforce answered with something that cannot be read.")
-        return of_break(error)
-
-    def _died_idle(self, error: Exception, watch: Watch) -> bool:
-        broke = isinstance(error, requests.ConnectionError) and not isinstance(error, requests.Timeout)
-        return broke and watch.reused and not self._deadline.over()
-
-    def _well(self) -> None:
-        self._answered = True
-        self._org.standing.succeeded()
-
-    def _fail(self, verdict: Verdict, session: Session) -> NoReturn:
-        if isinstance(verdict, TroubleError):
-            raise self._placed(verdict, session)
-        if isinstance(verdict, SessionRefusedError):
-            raise Transient("salesforce_session_refused", "Salesforce refused two sessions, one of them new.")
-        if isinstance(verdict, MovedError):
-            self._org.moved(session)
-            raise Transient(
-                "salesforce_redirected",
-                "Salesforce answered with a redirect, which is never followed: check the organization's URL.",
-            )
-        raise verdict
-
-    def _placed(self, trouble: TroubleError, session: Session) -> Failure:
-        """Put trouble down to this answer or to the organization."""
-        if self._answered or self._org.standing.others_succeed(
-            self._id, answers=lambda: self._org.answers(session, self._deadline)
-        ):
-            return trouble.of_answer()
-        if self._deadline.stopping.is_set():
-            return Interrupted()
-        return trouble.of_organization()
-
-
-def _over(deadline: Deadline) -> Failure | TroubleError:
-    if deadline.stopping.is_set():
-        return Interrupted()
-    return TroubleError("salesforce_too_slow", "Salesforce did not answer whole in the time it had.")
-
-
-def _claim(value: object) -> str | None:
-    """Keep a text that a row claims: not longer than a name may be, and writable as UTF-8."""
-    if not isinstance(value, str) or not value:
-        return None
-    return value[:LONGEST_CLAIM].encode("utf-8", "replace").decode("utf-8")

@@ -8,6 +8,8 @@ up to a limit, and anything but 200 raised as `RefusedError` before a library ca
 from __future__ import annotations
 
 import contextlib
+import re
+from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +32,8 @@ LOGIN_DOMAIN = "imports-login"
 LOGIN_HOST = f"{LOGIN_DOMAIN}.salesforce.com"
 """The library writes its login URL as https://{domain}.salesforce.com; this one stands for the true origin."""
 
+_USAGE = re.compile(r"(?:^|[\s;,])api-usage=(\d{1,12})/([1-9]\d{0,11})\b", re.ASCII)
+
 BROKEN = (requests.RequestException, HTTPError, OSError)
 """Whatever a call may raise that broke: `read1` raises urllib3's own, the rest comes as requests'."""
 
@@ -49,12 +53,21 @@ class UnreadableError(Exception):
 class Wire(requests.Session):
     """The connections of one organization in one process; safe to be used by many threads.
 
-    `pool_size`: connections kept per host, at least the number of threads.
+    `pool_size`: connections kept per host, at least the number of threads. `ca_file` names the authorities
+    to trust in the place of the usual ones. `told` is given what an answer says of the day's calls: used and
+    limit.
     """
 
-    def __init__(self, login: Origin, *, pool_size: int) -> None:
+    def __init__(
+        self,
+        login: Origin,
+        *,
+        pool_size: int,
+        ca_file: str | None = None,
+        told: Callable[[int, int], None] = lambda _used, _limit: None,
+    ) -> None:
         super().__init__()
-        self._login = login
+        self._login, self._ca_file, self.told = login, ca_file, told
         self._origins: dict[str, Origin] = {}
         adapter = WatchedAdapter(pool_connections=4, pool_maxsize=pool_size)
         self.mount("https://", adapter)
@@ -82,7 +95,13 @@ class Wire(requests.Session):
         name = urlsplit(origin.url).hostname or ""
         # A proxy of the environment cannot reach this machine's own loopback.
         kwargs["proxies"] = {"no_proxy": name} if loopback(name) else None
+        if self._ca_file is not None:
+            # On the call itself: REQUESTS_CA_BUNDLE would win over the session's own.
+            kwargs["verify"] = self._ca_file
         response = super().request(method, true_url, *args, **kwargs)
+        usage = _USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
+        if usage is not None:
+            self.told(int(usage[1]), int(usage[2]))
         if response.status_code != 200:
             body = b""
             with response, contextlib.suppress(HTTPError, OSError):  # the status alone says enough

@@ -16,7 +16,8 @@ from workers.operate import story
 ONE, TWO, THREE = (f"1a0f3d3e-5a4a-4f0e-9a53-5a3b3f7d000{number}" for number in (1, 2, 3))
 GET_KEYS = [
     *("id", "organization_id", "image_id", "import_type", "album_id", "params", "created_at", "updated_at"),
-    *("status", "error", "attempts", "waiting_for", "next_attempt_at", "stages", "links"),
+    *("status", "error", "attempts", "calls", "waiting_for", "expected_at", "next_attempt_at"),
+    *("stages", "links"),
 ]
 CORRUPT = {"code": "image_corrupt", "detail": "The picture is broken.", "retryable": False}
 
