@@ -84,9 +84,9 @@ password = "{PASSWORD}"
 "path.image_id" = "{image("x")["_id"]}"
 # Its HTTP client sends some empty forms in chunks, which is refused whatever they hold.
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "401", "404", "411"]
+expected-statuses = ["2xx", "401", "404", "411", "422"]
 [checks.negative_data_rejection]
-expected-statuses = ["400", "401", "404", "405", "411", "413", "415"]
+expected-statuses = ["400", "401", "404", "405", "411", "413", "415", "422"]
 """,
             encoding="utf-8",
         )

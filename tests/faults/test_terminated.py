@@ -71,7 +71,11 @@ class Clients:
 
 
 def test_the_door(world: World) -> None:
-    """Every request whose connection was taken is answered 200; then the door is gone, and another one opens."""
+    """Every request that the door took is answered 200 and kept; then it is gone, and another one opens.
+
+    A connection that still stood in the system's queue when the door closed is reset by the system: nobody
+    took it, and nothing is kept of it, which the count below would show.
+    """
     attachment_id = next(iter(world.samples().values()))
     with Clients(world, attachment_id) as clients:
         world.until(lambda: clients.outcomes["200"] > 50)
@@ -80,7 +84,7 @@ def test_the_door(world: World) -> None:
         world.back("web", gone)
         before = clients.outcomes["200"]
         world.until(lambda: clients.outcomes["200"] > before + 50)
-    assert set(clients.outcomes) - {"200", "refused"} == set(), clients.outcomes
+    assert set(clients.outcomes) - {"200", "refused", "ConnectionResetError"} == set(), clients.outcomes
     kept = [one["_id"] for one in world.db.imports.find({}, {"_id": 1})]
     assert len(kept) == clients.outcomes["200"]
     world.rest(kept)
