@@ -15,6 +15,7 @@ import structlog
 from common.blobs import BlobsUnavailableError, open_blobs
 from common.documents.clock import StoreClock
 from common.documents.database import connect, database
+from common.documents.groups import Groups
 from common.documents.imports import Imports
 from common.documents.organizations import Organizations
 from common.queue import presence, tallies
@@ -23,6 +24,7 @@ from common.queue.doorbells import Doorbells
 from common.settings import Settings, SettingsError
 from common.telemetry import log as logs
 from workers.beat import Beat
+from workers.cancellations import Cancellations
 from workers.gates import Gates
 from workers.quota import Allowances, rule_of
 from workers.sweep import Sweeper
@@ -51,12 +53,19 @@ def main() -> int:
     client = door_client(settings.redis_url)
     broker = recoverer(client)
     clock = StoreClock()
-    organizations = Organizations(db)
+    imports, groups, organizations = Imports(db), Groups(db), Organizations(db)
+    bells = Doorbells(
+        client,
+        broker,
+        per_organization=settings.doorbells_per_organization,
+        renders_per_organization=settings.renders_per_organization,
+    )
+    cancellations = Cancellations(imports=imports, groups=groups, bells=bells, clock=clock)
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
     sweeper = Sweeper(
-        imports=Imports(db),
+        ledgers=(imports, groups),
         organizations=organizations,
-        bells=Doorbells(client, broker, per_organization=settings.doorbells_per_organization),
+        bells=bells,
         gates=Gates(
             organizations,
             clock=clock,
@@ -78,6 +87,7 @@ def main() -> int:
     tidied = 0.0
     while not stopping.is_set():
         more = sweeper.tick()
+        more = cancellations.tick() or more
         if time.monotonic() - tidied > TIDY_SECONDS:
             tidied = time.monotonic()
             with contextlib.suppress(BlobsUnavailableError):
