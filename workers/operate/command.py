@@ -22,6 +22,7 @@ from common.settings import SettingsError
 from workers.credentials import CredentialsError
 from workers.operate import (
     doctor,
+    groups,
     looking,
     mending,
     organizations,
@@ -79,7 +80,7 @@ app = typer.Typer(
     Every command takes [bold]--json[/] and then prints one JSON value. Settings come from the environment
     (docs/reference/settings.md). Exit codes: 0 done, 1 failed or not found, 2 wrong usage or settings.""",
 )
-for group in (preparing, organizations, users, signing, queues, looking, mending, rendering, doctor):
+for group in (preparing, organizations, users, signing, queues, looking, groups, mending, rendering, doctor):
     group.register(app)
 
 
