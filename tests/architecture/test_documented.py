@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.settings import TABLE
+from ingest.openapi import DOCUMENT
 from tests.architecture.tree import ROOT, WHOLE, sources
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -113,3 +114,16 @@ def test_decisions_are_numbered() -> None:
     numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("*.md")]
     assert all(number.isdigit() for number in numbers)
     assert len(set(numbers)) == len(numbers)
+
+
+def test_every_route_is_documented() -> None:
+    """Whoever reads the page of the HTTP interface knows every route that is served, and none that is not."""
+    page = (ROOT / "docs" / "reference" / "http-api.md").read_text(encoding="utf-8")
+    served = {
+        re.sub(r"\{\w*id\}", "{id}", f"{method.upper()} {path}")
+        for path, methods in DOCUMENT["paths"].items()
+        for method in methods
+        if method != "head"
+    }
+    written = re.findall(r"`((?:GET|POST) /[^`?]*)`", page)
+    assert {re.sub(r"\{\w*id\}", "{id}", one) for one in written} == served
