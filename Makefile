@@ -4,7 +4,7 @@
 #   ARGS=…     handed on to the command, as in: make run ARGS="--port 8080" · make test ARGS="tests/unit -x"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint format docs lock bench clean
+.PHONY: help setup run test test-all chaos lint format docs lock bench clean
 .NOTPARALLEL:
 
 PYTHON ?=
@@ -30,6 +30,10 @@ test: setup ## Run the tests, one case of each class
 test-all: setup ## Run every test: every row, every seed
 	@$(PYTEST) $(ARGS)
 
+# Three seeds of ten minutes each by default; shorter: make chaos ARGS="--seed 1 --imports 100 --minutes 1".
+chaos: setup ## Run the whole product under faults and audit it (ARGS="--seed N --imports N --minutes M")
+	@exec $(VENV)/python -m tests.chaos $(ARGS)
+
 lint: setup ## Check style, types and import rules
 	@$(VENV)/python -m ruff check .
 	@$(VENV)/python -m ruff format --check .
@@ -40,8 +44,9 @@ format: setup ## Format the code and mend what can be mended by itself
 	@$(VENV)/python -m ruff check --fix-only .
 	@$(VENV)/python -m ruff format .
 
-docs: setup ## Write the pages that are made from code (docs/reference/settings.md)
+docs: setup ## Write the pages that are made from code (settings.md and cli.md in docs/reference)
 	@$(VENV)/python scripts/document_settings.py docs/reference/settings.md
+	@$(VENV)/python scripts/document_commands.py docs/reference/cli.md
 
 lock: setup ## Lock the dependencies of pyproject.toml by hash (UPGRADE=1: newest versions)
 	@UPGRADE='$(UPGRADE)' sh scripts/lock.sh $(VENV)/python

@@ -254,6 +254,12 @@ TABLE: tuple[Setting, ...] = (
         "Age at which an open import ends as `expired`.",
     ),
     Setting(
+        "IDEMPOTENCY_SECONDS",
+        _number(60, 90 * 86400),
+        "86400",
+        "How long a request is known by its Idempotency-Key; then the key is free and the import stays.",
+    ),
+    Setting(
         "DOORBELLS_PER_ORGANIZATION",
         _number(1, 10000),
         "6",
@@ -333,6 +339,7 @@ class Settings:
     max_deliveries: int
     max_attempts: int
     import_deadline_seconds: int
+    idempotency_seconds: int
     doorbells_per_organization: int
     renders_per_organization: int
     signature_logo_bytes: int

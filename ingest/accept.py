@@ -7,29 +7,42 @@
    nothing: the document says when it is due, and the sweeper asks for whatever is due.
 
 A crash before 2 has accepted nothing, and the caller has no answer. One after 2 whose answer is lost leaves an
-import that the caller may ask for again: that makes a second one, which harms nobody.
+import that the caller may ask for again: that makes a second one, unless the request had an Idempotency-Key.
+The key stands in the same write as the import, under a unique index, so of any number of repetitions, one
+after the other or at once, exactly one is written and the others find it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from common import sources
+from common.crashpoints import reached
 from common.documents.database import Document
 from common.documents.imports import FETCH
-from common.documents.new_imports import accepted, refused
+from common.documents.new_imports import Once, accepted, refused
 from ingest import params as parameters
 from ingest.auth import Identity
+from ingest.errors import KeyReusedError
 
 DUE_IN = 5.0  # seconds: ample for the bell, short for whoever waits where it did not ring
 
 
 class Ledger(Protocol):
-    """Where imports are written down; `insert` returns when the document is durable."""
+    """Where imports are written down; `insert` returns the durable one: this, or an earlier one of the same key."""
 
-    async def insert(self, document: Document) -> None: ...
+    async def insert(self, document: Document) -> Document: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The import as it is recorded now; `replayed` if an earlier request with the same key made it."""
+
+    document: Document
+    replayed: bool
 
 
 async def accept(  # noqa: PLR0913 - all of it by keyword
@@ -41,12 +54,15 @@ async def accept(  # noqa: PLR0913 - all of it by keyword
     clock: Callable[[], datetime],
     new_id: Callable[[], str],
     request_id: str,
-) -> Document:
+    once: Callable[[datetime], Once] | None = None,
+) -> Accepted:
     """Return the import as it was recorded: `queued`, or `failed` where it can never be carried out.
 
-    `params` is the echo, complete. Raises what the store raises (nothing was accepted then, as far as anybody
-    knows) and PayloadTooLargeError where the echo would not fit into a document.
+    `params` is the echo, complete; `once` makes of the time of acceptance what an Idempotency-Key asks for.
+    Raises what the store raises (nothing was accepted then, as far as anybody knows), PayloadTooLargeError
+    where the echo would not fit into a document, and KeyReusedError where the key came with another request.
     """
+    now = clock()
     sent = dict(params)
     judged = sources.judge(
         import_type=parameters.text(sent, "import_type"), attachment_id=parameters.text(sent, "attachment_id")
@@ -63,13 +79,20 @@ async def accept(  # noqa: PLR0913 - all of it by keyword
         source_type=judged.source_type,
         record_id=judged.record_id,
         request_id=request_id,
-        now=clock(),
+        now=now,
         due_in=DUE_IN,
+        once=None if once is None else once(now),
     )
     if judged.code is not None:
         document = refused(document, code=judged.code, detail=judged.detail or "")
-        await imports.insert(document)
-        return document
-    await imports.insert(document)
-    ring(FETCH.name, document)
-    return document
+    reached("accept.judged")
+    kept = await imports.insert(document)
+    reached("accept.written")
+    if kept["_id"] != document["_id"]:
+        if kept.get("idempotency_digest") != document["idempotency_digest"]:
+            raise KeyReusedError
+        return Accepted(kept, replayed=True)
+    if judged.code is None:
+        ring(FETCH.name, document)
+    reached("accept.rung")
+    return Accepted(document, replayed=False)

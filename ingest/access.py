@@ -19,7 +19,18 @@ from ingest.errors import MethodNotAllowedError, ProblemError
 
 OPERATOR = "operator"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"})
+_FORWARDED = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"true-client-ip",
+        b"cf-connecting-ip",
+        b"via",
+    }
+)
+_FORWARDED_PREFIX = b"x-forwarded-"
 
 
 class OperatorUnknownError(ProblemError):
@@ -38,7 +49,8 @@ class Access:
 
     `operator_password` None lets the operator's pages answer callers on this machine only, judged by the
     socket's peer. A reverse proxy on this machine is such a peer: set a password behind one. Those that say
-    so in a header (`X-Forwarded-For`, `Via`, …) are refused.
+    so in a header (`X-Forwarded-For`, `Via`, …) are refused. So is a request that does not name this machine as
+    its host: a stranger's page can point a name of its own here and have the operator's browser read for it.
     """
 
     def __init__(self, *, authenticator: Authenticator, operator_password: str | None) -> None:
@@ -85,10 +97,27 @@ def _credentials(req: Request) -> bytes:
 
 def _on_this_machine(req: Request) -> bool:
     peer = req.scope.get("client")
-    if not peer or any(name in _FORWARDED for name, _ in req.scope["headers"]):
+    if not peer or any(_tells_of_a_proxy(name) for name, _ in req.scope["headers"]):
         return False
+    host = first_header(req, b"host")
+    return _is_loopback(peer[0]) and (host is None or _is_loopback(_without_port(host)))
+
+
+def _tells_of_a_proxy(name: bytes) -> bool:
+    return name in _FORWARDED or name.startswith(_FORWARDED_PREFIX)
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
     try:
-        address = ipaddress.ip_address(peer[0])
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)

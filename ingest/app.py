@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -81,10 +81,15 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
     new_id: Callable[[], str],
     zone: ZoneInfo,
     limits: Limits,
+    keys_kept: timedelta,
     operator_password: str | None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Edge:
-    """Return the ASGI application. `clock` is the stores' time; `stopping` turns readiness off."""
+    """Return the ASGI application.
+
+    `clock` is the stores' time; `keys_kept` is how long a request is known by its Idempotency-Key;
+    `stopping` turns readiness off.
+    """
     traffic = Traffic()
     observed = Observed(
         client=stores.redis,
@@ -111,7 +116,7 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
         "asking": Asking(stores.questions, new_id=new_id, seconds=limits.dry_run_seconds),
     }
     routes: tuple[tuple[str, object], ...] = (
-        ("/api/v1/imports", ImportsResource(imports=stores.imports, **posts)),
+        ("/api/v1/imports", ImportsResource(imports=stores.imports, keys_kept=keys_kept, **posts)),
         ("/api/v1/imports/{import_id}", ImportResource(imports=stores.imports, zone=zone)),
         ("/api/v1/import_groups", GroupsResource(groups=groups, **posts)),
         ("/api/v1/import_groups/{group_id}", GroupResource(groups=groups, zone=zone)),

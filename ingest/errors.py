@@ -37,6 +37,7 @@ CODES: dict[str, Kind] = {
     "parameters_conflict": Kind(400, "Bad Request", "A parameter is used in two ways"),
     "parameters_too_deep": Kind(400, "Bad Request", "The parameters are nested too deep"),
     "parameters_too_wide": Kind(400, "Bad Request", "The parameters have too many names"),
+    "idempotency_key_invalid": Kind(400, "Bad Request", "The Idempotency-Key cannot be used"),
     "unauthenticated": Kind(401, "Unauthorized", "Access denied"),
     "forbidden": Kind(403, "Forbidden", "Not allowed"),
     "not_found": Kind(404, "Not Found", "Nothing is here"),
@@ -57,6 +58,9 @@ CODES: dict[str, Kind] = {
     "import_type_unknown": Kind(422, "Unprocessable Entity", "No such source"),
     "album_id_invalid": Kind(422, "Unprocessable Entity", "This is no album"),
     "parameter_invalid": Kind(422, "Unprocessable Entity", "A parameter has no possible meaning"),
+    "idempotency_key_reused": Kind(
+        422, "Unprocessable Entity", "The Idempotency-Key belongs to another request"
+    ),
     "too_many_requests": Kind(429, "Too Many Requests", "Too many requests"),
     "headers_too_large": Kind(431, "Request Header Fields Too Large", "The headers are too large"),
     "internal_error": Kind(500, "Internal Server Error", "Something went wrong on our side"),
@@ -152,6 +156,16 @@ class UnprocessableError(ProblemError):
         self, detail: str, *, pointer: str | None = None, errors: Sequence[dict[str, str]] = ()
     ) -> None:
         super().__init__("unprocessable", detail, pointer=pointer, errors=errors)
+
+
+class KeyReusedError(ProblemError):
+    """422: the Idempotency-Key came with other parameters before."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "idempotency_key_reused",
+            "This Idempotency-Key was sent with other parameters before; give a new request a new key.",
+        )
 
 
 class TooManyRequestsError(ProblemError):

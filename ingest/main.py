@@ -15,6 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from types import FrameType
 
 import structlog
@@ -26,19 +27,22 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from common.blobs.reading import BlobReader, open_reader
+from common.documents import safety
 from common.documents.clock import MEASURE_SECONDS, StoreClock
 from common.documents.database import Document, connect_door, door_database
 from common.documents.groups import GroupsAtDoor
 from common.documents.images import ImagesAtDoor
-from common.documents.imports import ImportsAtDoor
+from common.documents.imports_at_door import ImportsAtDoor
 from common.documents.oldest import OldestAtDoor
 from common.documents.overview import OverviewAtDoor
 from common.documents.users import UsersAtDoor
 from common.queue import presence
+from common.queue import safety as queue_safety
 from common.queue.broker import door_client, producer
 from common.queue.doorbells import Doorbells
 from common.queue.questions import Questions
 from common.settings import Settings, SettingsError
+from common.telemetry.checks import StoresLook
 from common.telemetry.log import configure
 from ingest.app import Limits, Stores, create_app
 from ingest.auth import Authenticator
@@ -127,6 +131,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
         new_id=lambda: str(uuid.uuid4()),
         zone=settings.time_zone,
         limits=Limits(body_bytes=settings.max_body_bytes, body_seconds=settings.body_seconds),
+        keys_kept=timedelta(seconds=settings.idempotency_seconds),
         operator_password=settings.operator_password,
         stopping=stopping,
     )
@@ -154,6 +159,14 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
         stopping=lambda: server.stopping,
     )
     server = DoorServer(_config(app, settings))
+    looking = StoresLook(
+        lambda: safety.look(settings.mongodb_url),
+        lambda: queue_safety.look(redis),
+        strict=settings.strict_stores,
+        end=lambda: os.kill(os.getpid(), signal.SIGTERM),
+    )
+    if not await asyncio.to_thread(looking.start):
+        return 2
     ringer.start()
     beside = [asyncio.create_task(_measure(mongodb, clock)), asyncio.create_task(_beat(redis))]
     log.info("listening", host=settings.host, port=listener.getsockname()[1])
@@ -169,8 +182,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
         await blobs.close()
         await mongodb.close()
         redis.close()
+        looking.stop()
         log.info("stopped")
-    return 0
+    return 2 if looking.refused else 0
 
 
 def _config(app: Edge, settings: Settings) -> uvicorn.Config:

@@ -127,7 +127,7 @@ _PROBLEMS = {
     "413": "The body is too large.",
     "415": "The body is of a kind, or in an encoding, that is not read.",
     "409": "Workers move it on just now; ask again.",
-    "422": "It can be read and has no possible meaning; `errors` names the parameters.",
+    "422": "It can be read and has no possible meaning; `errors` names the parameters; or the Idempotency-Key was sent with others before.",
     "429": "The organization has too many dry runs under way. Retry-After says when to come back.",
     "503": "A store is away; nothing was changed. Retry-After says when to come back.",
 }
@@ -150,14 +150,26 @@ _BODY: Schema = {
     }
 }
 
+_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {
+        "type": "string",
+        "pattern": r'^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$',
+    },
+    "description": "A name of your own for this request, bare or in double quotes; it counts inside your "
+    "organization. Repeated with equal parameters, in whatever order, it answers the import that there is.",
+}
+
 _PATHS: Schema = {
     "/api/v1/imports": {
         "post": {
             "operationId": "ask_for_import",
             "summary": "Ask for an import",
             "description": "Answers 200 when the import is durably recorded. A second request makes a second "
-            "import. Query parameters win over those of the body.",
-            "parameters": [openapi_groups.DRY_RUN],
+            "import, unless both have the same Idempotency-Key. Query parameters win over those of the body.",
+            "parameters": [_KEY, openapi_groups.DRY_RUN],
             "requestBody": _BODY,
             "responses": responses(
                 json(
@@ -166,6 +178,11 @@ _PATHS: Schema = {
                     headers={
                         "Location": {"schema": {"type": "string"}, "description": "Where GET shows it."},
                         "X-token": {"schema": {"type": "string"}, "description": "The token, renewed."},
+                        "Idempotent-Replayed": {
+                            "schema": {"const": "true"},
+                            "description": "Sent where an earlier request with this key made the import; it is "
+                            "shown as it is now.",
+                        },
                     },
                     links={
                         "import": {

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from ingest.edge import GONE
+from ingest.spelling import AnswerTransport
 
 MAX_HEADER_BYTES = 32 * 1024
 MAX_URL_BYTES = 16 * 1024
@@ -131,17 +132,24 @@ class BoundedProtocol(HttpToolsProtocol):
             self._after("header", self.bounds.header_seconds, self._headers_late)
 
     def on_headers_complete(self) -> None:
-        """Judge the size of the headers, then let the app begin."""
+        """Judge the version, the size of the headers and the host, then let the app begin."""
         self._stop("header")
+        hosts = [value for name, value in self.headers if name == b"host"]
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if len(self.url) > MAX_URL_BYTES:
             self._refusal = RefusedError(414, "The address is too long.")
         elif size > MAX_HEADER_BYTES:
             self._refusal = RefusedError(431, "The headers are too large.")
+        elif (version := self.parser.get_http_version()) not in ("1.0", "1.1"):
+            # The parser takes HTTP/0.9, which the app would answer with a 500.
+            self._refusal = RefusedError(400, "This version of HTTP is not spoken here.")
+        elif len(hosts) > 1 or (version == "1.1" and not hosts):  # RFC 9112, 3.2
+            self._refusal = RefusedError(400, "Send one Host header.")
         if self._refusal is not None:
             raise self._refusal  # the parser stops at this, and calls send_400_response
         self._in_headers, self._head = False, 0
         super().on_headers_complete()
+        self.cycle.transport = cast(asyncio.Transport, AnswerTransport(self.transport))
 
     def on_message_complete(self) -> None:
         """The request is here, whole."""
@@ -193,12 +201,12 @@ class BoundedProtocol(HttpToolsProtocol):
         body = refused.message.encode("ascii")
         lines = [
             STATUS_LINE[refused.status],
-            b"content-type: text/plain; charset=utf-8\r\n",
-            b"cache-control: no-store\r\n",
-            b"x-content-type-options: nosniff\r\n",
-            b"retry-after: 1\r\n" if refused.status == 503 else b"",
-            b"content-length: %d\r\n" % len(body),
-            b"connection: close\r\n\r\n",
+            b"Content-Type: text/plain; charset=utf-8\r\n",
+            b"Cache-Control: no-store\r\n",
+            b"X-Content-Type-Options: nosniff\r\n",
+            b"Retry-After: 1\r\n" if refused.status == 503 else b"",
+            b"Content-Length: %d\r\n" % len(body),
+            b"Connection: close\r\n\r\n",
             body,
         ]
         self.transport.write(b"".join(lines))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,15 @@ from common.settings import Settings, SettingsError
 from sandbox import processes
 from sandbox.endings import Refused
 from sandbox.folder import Folder
+
+COMMANDS_NEED = (
+    "MONGODB_URL",
+    "REDIS_URL",
+    "BLOBS_URL",
+    "SPOOL_DIR",
+    "TOKEN_SECRETS_FILE",
+    "CREDENTIALS_KEYS_FILE",
+)
 
 
 def is_given(environ: Mapping[str, str], name: str) -> bool:
@@ -59,6 +69,15 @@ def for_children(
     filled.pop("PORT_FILE", None)
     filled["PORT"] = str(port)
     return filled
+
+
+def for_shell(children: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    """Return lines for a person's shell, in which `imports` then finds this world's stores.
+
+    What the person has set stands in that shell already, and may be a secret: it is not written down.
+    """
+    ours = (name for name in COMMANDS_NEED if not is_given(environ, name.removesuffix("_FILE")))
+    return "".join(f"export {name}={shlex.quote(children[name])}\n" for name in ours)
 
 
 def settings(environment: Mapping[str, str]) -> Settings:

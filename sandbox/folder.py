@@ -1,6 +1,7 @@
 """Keep the world's folder: where everything lies, what was chosen at the first start, and the secrets.
 
 world.json     ports, ids, the Salesforce that the organization was told of
+env            for a person's shell: where the `imports` command finds the stores
 secrets/       made once, readable by their owner only
 mongodb/ redis/ salesforce/ blobs/ spool/ logs/
 """

@@ -6,6 +6,8 @@ stores → simulated Salesforce → release step → the Procfile's processes �
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ from sandbox.child import Child
 from sandbox.door import Door
 from sandbox.endings import Refused
 from sandbox.errand import Errands
-from sandbox.folder import Folder
+from sandbox.folder import Folder, write
 from sandbox.keeper import DOORS_AND_WORKERS, SWEEPER, Keeper
 from sandbox.output import Output
 from sandbox.ports import choose, is_free
@@ -63,6 +65,7 @@ class World:
             programs, self.folder, mongodb_url=self._mongodb_url(), redis_url=self._redis_url(), port=port
         )
         settings = environment.settings(children)
+        write(self._shell_file(), environment.for_shell(children, self.environ))
         mongodb_url, redis_url = settings.mongodb_url, settings.redis_url
         self._start_ground(programs, salesforce)
         self._await("MongoDB", lambda: stores.mongodb_answers(mongodb_url))
@@ -194,8 +197,14 @@ class World:
             "pids": {**self.keeper.pids_with_workers(masters), "sandbox": os.getpid()},
         }
 
+    def _shell_file(self) -> Path:
+        return self.folder.part("env")
+
     def _invitation(self, door: Door, following: tuple[str, str] | None) -> str:
         lines = ["", f"The world is up. Pictures and queues: {door.base_url}/dashboard"]
         if following is not None:
             lines += ["Import the next picture:", "", sample.curl(door, following), ""]
+        imports = shlex.quote(str(Path(sys.executable).with_name("imports")))
+        lines += ["Look after it from another terminal:", ""]
+        lines += [f". {shlex.quote(str(self._shell_file()))}", f"{imports} queues", f"{imports} --help", ""]
         return "\n".join([*lines, "Ctrl-C ends everything; what was imported stays.", ""])

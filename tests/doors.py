@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
@@ -44,9 +44,14 @@ class Kept:
         if self.error is not None:
             raise self.error
 
-    async def insert(self, document: dict[str, Any]) -> None:
+    async def insert(self, document: dict[str, Any]) -> dict[str, Any]:
         await self._ask()
+        key = document.get("idempotency_key")
+        for earlier in self.documents.values():
+            if key is not None and earlier.get("idempotency_key") == key:
+                return earlier
         self.documents[document["_id"]] = document
+        return document
 
     async def find(self, id_: str) -> dict[str, Any] | None:
         await self._ask()
@@ -192,6 +197,7 @@ class Door:
             clock=lambda: NOW,
             new_id=lambda: self.ids.pop(0) if self.ids else "00000000-0000-4000-8000-000000000000",
             zone=ZoneInfo(self.zone),
+            keys_kept=timedelta(days=1),
             limits=Limits(
                 body_bytes=self.body_bytes,
                 body_seconds=self.body_seconds,

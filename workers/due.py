@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from common.documents.claims import Claims
 from common.documents.database import Document
+from common.documents.imports import Imports
 
 FAR = timedelta(days=3650)
 NEAR = timedelta(seconds=1)
@@ -35,6 +36,16 @@ def due(ledger: Claims, *, now: datetime, limit: int) -> list[Document]:
         if len(found) >= limit:
             break
     return found
+
+
+def forget_keys(imports: Imports, *, now: datetime, limit: int) -> int:
+    """Forget at most so many idempotency keys whose time is over, oldest first. Returns how many."""
+    forgotten = 0
+    for low, high in windows(now):
+        forgotten += imports.forget_keys(low, high, limit=limit - forgotten)
+        if forgotten >= limit:
+            break
+    return forgotten
 
 
 class OpenWalk:

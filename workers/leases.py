@@ -28,6 +28,7 @@ class Leases:
         self._held: dict[tuple[str, int], tuple[Claims, Claim, threading.Event]] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._interrupted = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -40,12 +41,19 @@ class Leases:
         if self._thread.is_alive():
             self._thread.join(timeout=self._every + 1)
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether this process is about to end, so that nothing is to be claimed here any more."""
+        return self._interrupted.is_set()
+
     @contextmanager
     def hold(self, ledger: Claims, claim: Claim) -> Iterator[threading.Event]:
         """Keep a claim of a ledger for the length of a block; the event that it yields tells the work to stop."""
         stop, key = threading.Event(), (claim.id, claim.fence)
         with self._lock:
             self._held[key] = (ledger, claim, stop)
+        if self.interrupted:
+            stop.set()  # claimed at the very moment at which all others were told
         try:
             yield stop
         finally:
@@ -53,7 +61,8 @@ class Leases:
                 self._held.pop(key, None)
 
     def interrupt(self) -> None:
-        """Tell all work in hand to stop, since this process has to end."""
+        """Tell all work in hand to stop, and whatever is claimed after it, since this process has to end."""
+        self._interrupted.set()
         with self._lock:
             held = list(self._held.values())
         for *_, stop in held:

@@ -6,6 +6,7 @@ Everything is opened here and handed on. Nothing waits for a store to be there: 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import dramatiq
 from dramatiq import Middleware
 
 from common.blobs import open_blobs
+from common.documents import safety as documents_safety
 from common.documents.clock import StoreClock
 from common.documents.database import connect, database
 from common.documents.groups import Groups
@@ -23,12 +25,14 @@ from common.documents.images import Images
 from common.documents.imports import Imports
 from common.documents.organizations import Organizations
 from common.queue import presence, tallies
+from common.queue import safety as queue_safety
 from common.queue.broker import consumer, door_client, producer, worker_client
 from common.queue.doorbells import Doorbells
 from common.queue.jobs import QUEUES, AnswerDryRun, ExpandGroup, FetchAttachment, RenderThumbnails
 from common.queue.questions import Questions
 from common.settings import Settings, SettingsError
 from common.telemetry import log as logs
+from common.telemetry.checks import StoresLook
 from workers.actors import register
 from workers.beat import Beat
 from workers.credentials import Credentials
@@ -186,7 +190,20 @@ def start() -> None:
         },
     )
     watch_parent(leases.interrupt)
+    looking = StoresLook(
+        lambda: documents_safety.look(settings.mongodb_url),
+        lambda: queue_safety.look(hints),
+        strict=settings.strict_stores,
+        end=_end_all,
+    )
+    if not looking.start():
+        raise SystemExit(2)
     dramatiq.set_broker(broker)
+
+
+def _end_all() -> None:
+    """End this worker in good order; dramatiq's master then ends the others and itself."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def process_name(arguments: list[str]) -> str:

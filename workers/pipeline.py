@@ -23,6 +23,7 @@ import redis
 import structlog
 from pymongo.errors import PyMongoError
 
+from common.crashpoints import reached
 from common.documents.claims import Claim, Claims, LostClaimError, Stage
 from common.documents.database import Document, insist
 from common.documents.groups import EXPAND, Groups
@@ -129,6 +130,11 @@ class Pipeline:
         if seen["status"] != stage.before or (seen["not_before"] or self._clock()) > self._clock():
             self._answered(step, seen)  # a late or a doubled message
             return
+        if self._leases.interrupted:
+            # dramatiq goes on taking messages until it has noticed that it is to stop; what this process
+            # claimed now, it would take into its grave, most likely what it has just given back itself.
+            self._returned(step, seen)
+            return
         organization = self._organizations.find(organization_id)
         wait = self._gates.judge(organization, stage, group=_of_group(step, seen))
         if organization is None or wait is not None:
@@ -145,8 +151,10 @@ class Pipeline:
             else:
                 self._returned(step, seen)
             return
+        reached(f"{stage.name}.due")
         claim = step.ledger.claim(seen, stage, owner=self._owner, now=self._clock(), lease=self._lease)
         if claim is not None:
+            reached(f"{stage.name}.claimed")
             self._carry_out(step, replace(claim, probe=organization["gate"] is not None), organization)
 
     def _carry_out(self, step: Step, claim: Claim, organization: Document) -> None:
@@ -155,7 +163,9 @@ class Pipeline:
         with self._leases.hold(step.ledger, claim) as stop:
             try:
                 result = step.work(claim, organization, stop)
+                reached(f"{step.stage.name}.done")
                 step.finish(claim, result)
+                reached(f"{step.stage.name}.ended")
                 outcome = "done"
             except LostClaimError:
                 outcome = "lost"
@@ -191,6 +201,7 @@ class Pipeline:
             self._returned(step, seen)
             return
         self._answered(step, seen)
+        reached(f"{step.stage.name}.answered")
         again = {"done": step.then, "interrupted": step.stage.name}.get(outcome)
         if again is not None:
             with self._quietly():
@@ -215,6 +226,7 @@ class Pipeline:
         image_id = image_id_of(claim.id)
         entry = image_entry(claim.document, rendered, image_id=image_id, now=self._clock())
         self._write(lambda: self._images.record(entry))
+        reached("record.entered")
         try:
             self._write(lambda: self._imports.succeeded(claim, image_id=image_id, now=self._clock()))
         except LostClaimError:
@@ -250,10 +262,13 @@ class Pipeline:
             return "lost"
 
     def _wait(self, step: Step, claim: Claim, failure: Throttled) -> str:
+        jitter = self._chance.uniform(0.8, 1.2)
+        if failure.scope == "store":
+            self._park(step, claim, failure, failure.waiting_for, STORE_SECONDS * jitter)
+            return "store away"
         if failure.scope != "organization":
-            seconds = STORE_SECONDS if failure.scope == "store" else failure.probe_after
-            self._park(step, claim, failure, failure.waiting_for, seconds * self._chance.uniform(0.8, 1.2))
-            return "store away" if failure.scope == "store" else "held"
+            self._park(step, claim, failure, failure.waiting_for, failure.probe_after * jitter)
+            return "held"
         organization_id = claim.document["organization_id"]
         self._write(lambda: self._gates.close(organization_id, failure, probe=claim.probe))
         self._write(

@@ -17,6 +17,7 @@ import redis
 import structlog
 from pymongo.errors import PyMongoError
 
+from common.crashpoints import reached
 from common.documents.claims import Claims, Stage
 from common.documents.database import Document
 from common.documents.organizations import Organizations
@@ -106,6 +107,8 @@ class Sweeper:
         judged = (self._judged_alone(ledger, seen, swept) for seen in found)
         asked = [one for one in judged if one is not None]
         self._ask(ledger, asked, organizations)
+        if asked:
+            reached("sweep.asked")
         ledger.look_later((seen, self._next_look(seen)) for seen in asked)
         swept["asked"] += len(asked)
         return len(found) >= BATCH
@@ -139,6 +142,7 @@ class Sweeper:
         if freed is None:
             return None
         swept["lease_expired"] += 1
+        reached("sweep.freed")
         if freed["status"] == "failed":
             swept["worker_killed"] += 1
             self._bells.answered(stage.name, seen["organization_id"], seen["_id"])

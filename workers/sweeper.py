@@ -11,23 +11,28 @@ import time
 from datetime import timedelta
 
 import structlog
+from pymongo.errors import PyMongoError
 
 from common.blobs import BlobsUnavailableError, open_blobs
+from common.documents import safety as documents_safety
 from common.documents.clock import StoreClock
 from common.documents.database import connect, database
 from common.documents.groups import Groups
 from common.documents.imports import Imports
 from common.documents.organizations import Organizations
 from common.queue import presence, tallies
+from common.queue import safety as queue_safety
 from common.queue.broker import door_client, recover, recoverer
 from common.queue.doorbells import Doorbells
 from common.settings import Settings, SettingsError
 from common.telemetry import log as logs
+from common.telemetry.checks import StoresLook
 from workers.beat import Beat
 from workers.cancellations import Cancellations
+from workers.due import forget_keys
 from workers.gates import Gates
 from workers.quota import Allowances, rule_of
-from workers.sweep import Sweeper
+from workers.sweep import BATCH, Sweeper
 
 log = structlog.get_logger(__name__)
 
@@ -82,20 +87,33 @@ def main() -> int:
         lease=timedelta(seconds=settings.lease_seconds),
     )
     beat = Beat(presence.name_of("sweeper"), redis_client=client, mongodb=mongodb, clock=clock)
+    looking = StoresLook(
+        lambda: documents_safety.look(settings.mongodb_url),
+        lambda: queue_safety.look(client),
+        strict=settings.strict_stores,
+        end=stopping.set,
+    )
+    if not looking.start():
+        return 2
     beat.start()
     log.info("sweeping", every_s=settings.sweep_seconds)
-    tidied = 0.0
+    tidied, forgetting = 0.0, True
     while not stopping.is_set():
         more = sweeper.tick()
         more = cancellations.tick() or more
         if time.monotonic() - tidied > TIDY_SECONDS:
-            tidied = time.monotonic()
+            tidied, forgetting = time.monotonic(), True
             with contextlib.suppress(BlobsUnavailableError):
                 blobs.tidy(STALE_SECONDS)
+        if forgetting:
+            with contextlib.suppress(PyMongoError):
+                # A full batch means that more of them wait: the next look goes on.
+                forgetting = forget_keys(imports, now=clock(), limit=BATCH) == BATCH
         stopping.wait(0 if more else settings.sweep_seconds)
     beat.stop()
+    looking.stop()
     blobs.close()
-    return 0
+    return 2 if looking.refused else 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ writer (docs/decisions/0003). Several machines may share the folder if its file 
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 from collections.abc import Iterator
@@ -61,6 +62,7 @@ class FileBlobs:
             if os.fstat(file.fileno()).st_size != size or not fits(file, size=size, sha256=sha256):
                 remove_if_same(target, file.fileno())
                 return False
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)  # or `delete_older` could look before and remove after
             os.utime(file.fileno())
             if not is_same(target, file.fileno()):
                 return False  # deleted while we read it
@@ -95,6 +97,25 @@ class FileBlobs:
             except _NOT_THERE:
                 return
             sync_folders(target.parent, target.parent)
+
+    def delete_older(self, key: str, than: datetime) -> bool:
+        """Remove a blob's file if it is old, under the lock that a writer takes to make it young."""
+        target = self._root / checked_key(key)
+        with _unavailable():
+            try:
+                descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+            except _NOT_THERE:
+                return False
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                put_at = datetime.fromtimestamp(os.fstat(descriptor).st_mtime, UTC)  # as `list` tells it
+                if put_at >= than or not is_same(target, descriptor):
+                    return False
+                target.unlink()
+            finally:
+                os.close(descriptor)
+            sync_folders(target.parent, target.parent)
+            return True
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Walk the folder; a file that disappears meanwhile is left out."""

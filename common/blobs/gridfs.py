@@ -175,13 +175,20 @@ class GridBlobs:
             if found is not None:
                 self._retire(found["_id"], key)
 
-    def _retire(self, file_id: Any, name: str) -> bool:
-        """Take a file's name away and remove it. False: it bore that name no longer, so it is not ours.
+    def delete_older(self, key: str, than: datetime) -> bool:
+        """Remove a blob if it is old: one conditional update decides."""
+        with _unavailable():
+            found = self._files.find_one({"filename": checked_key(key)}, {"_id": 1})
+            return found is not None and self._retire(found["_id"], key, {"uploadDate": {"$lt": than}})
+
+    def _retire(self, file_id: Any, name: str, also: dict[str, Any] | None = None) -> bool:
+        """Take a file's name away and remove it. False: it is not (or not `also`) so any more, and not ours.
 
         The hidden name is kept until the chunks are gone: killed in between, `tidy` goes on from it.
         """
         hidden = {"filename": _RETIRED + str(file_id)}
-        if self._files.update_one({"_id": file_id, "filename": name}, {"$set": hidden}).matched_count == 0:
+        wanted = {"_id": file_id, "filename": name, **(also or {})}
+        if self._files.update_one(wanted, {"$set": hidden}).matched_count == 0:
             return False
         self._remove(file_id)
         return True

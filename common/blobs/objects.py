@@ -11,7 +11,7 @@ import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -36,6 +36,7 @@ _CLIENT: dict[str, Any] = {
     "timeout": timedelta(seconds=60),
 }
 _RETRY = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
+_COARSE = timedelta(seconds=1)  # Last-Modified is cut to whole seconds
 PART_BYTES = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 2
 
@@ -123,6 +124,23 @@ class ObjectBlobs:
                 obstore.delete(self._store, checked_key(key))
             except FileNotFoundError:
                 return
+
+    def delete_older(self, key: str, than: datetime) -> bool:
+        """Look at an object's age and remove it if it is old.
+
+        Object stores compare no ages themselves, so a put that lands between the look and the removal, of a
+        blob that nobody has named since `than`, loses: a window of one round trip. Its reader is told that
+        the blob is missing, and `imports repair` makes it again.
+        """
+        with _unavailable():
+            try:
+                put_at: datetime = obstore.head(self._store, checked_key(key))["last_modified"]
+                if put_at + _COARSE > than:
+                    return False
+                obstore.delete(self._store, key)
+            except FileNotFoundError:
+                return False
+            return True
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Yield what lies below the prefix, a page of the store's listing at a time."""

@@ -16,6 +16,8 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+from common.crashpoints import reached
+
 STAGING = ".staging"  # no key begins with a dot
 _UNNAMED_UNSUPPORTED = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}
 
@@ -33,6 +35,7 @@ def publish(root: Path, target: Path, content: Iterable[bytes]) -> bool:
         if unnamed is None
         else _publish_unnamed(unnamed, target, content)
     )
+    reached("blob.named")
     sync_folders(root, target.parent)
     return published
 
@@ -53,6 +56,7 @@ def _open_unnamed(folder: Path) -> int | None:
 def _publish_unnamed(descriptor: int, target: Path, content: Iterable[bytes]) -> bool:
     with open(descriptor, "wb", buffering=0) as file:
         _write(file.fileno(), content)
+        reached("blob.written")
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # Python follows the link in /proc only when a folder's descriptor is given as well.

@@ -88,6 +88,13 @@ class Blobs(Protocol):
     def delete(self, key: str) -> None:
         """Remove a blob; one that is not there is no error. Raises BlobsUnavailableError."""
 
+    def delete_older(self, key: str, than: datetime) -> bool:
+        """Remove a blob that was last put before `than` (UTC), and tell whether it was removed.
+
+        A put renews the age first, and what names the blob is written after the put; so whoever deletes only
+        what is old never takes a blob from a writer. Raises BlobsUnavailableError.
+        """
+
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Yield what lies below a folder of whole segments (`""` is everything), in no given order."""
 

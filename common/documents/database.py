@@ -80,6 +80,9 @@ def prepare(db: Database[Document]) -> None:
     db.import_groups.create_index([("organization_id", 1), ("created_at", 1)])
     db.import_groups.create_index("created_at")
     db.group_skips.create_index("group_id")
+    # Where a key was sent only, and unique: this alone makes one import of many repetitions.
+    db.imports.create_index("idempotency_key", sparse=True, unique=True)
+    db.imports.create_index("idempotency_until", sparse=True)
     db.images.create_index("created_at")
     db.images.create_index([("organization_id", 1), ("created_at", 1)])
     db.users.create_index("organization_id")

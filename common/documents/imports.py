@@ -6,7 +6,7 @@
     any of the five ──▶ failed | canceled          failed ──retry──▶ queued | fetched
 
 How an import is claimed, held and looked at again, and what its fields mean for that, is in `claims.py`; the
-shape of a new import is in `new_imports.py`. One that belongs to a group names it in `group_id`, has its
+shape of a new import is in `new_imports.py`, the door's two queries in `imports_at_door.py`. One that belongs to a group names it in `group_id`, has its
 number there in `group_position`, and keeps in `listed` what the group's listing told of its record.
 """
 
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pymongo.asynchronous.database import AsyncDatabase
+from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from common.documents.claims import FREE, Claim, Claims, Stage, write_down
+from common.documents.claims import FREE, Claim, Claims, Stage
 from common.documents.database import Document
 
 FETCH = Stage("fetch", "queued", "fetching", "fetched", queue="fetch")
@@ -81,7 +81,27 @@ class Imports(Claims):
         `stored` says whether its original is still in the blobs; if so only the rendering is repeated.
         None where it is not a failed one (any more). An import without a source cannot be retried: ValueError.
         """
-        if seen["status"] != "failed":
+        return self._opened_again(seen, "failed", stored=stored, now=now)
+
+    def repaired(self, seen: Document, *, stored: bool, now: datetime) -> Document | None:
+        """Open an import again that has succeeded and whose image or bytes are gone; as for `retried`."""
+        return self._opened_again(seen, "succeeded", stored=stored, now=now)
+
+    def woken(self, seen: Document, *, now: datetime) -> Document | None:
+        """Make an open import due that nobody would have looked at again. None where it moved on.
+
+        One that is held stays held: whoever looks judges its lease.
+        """
+        stage = stage_of(seen["status"])
+        if stage is None:
+            return None
+        change = {"$set": {"due_at": now, "open": {stage.name: seen["created_at"]}, "asks": 0}}
+        if not self._change(seen, seen["status"], change, event={"event": "woken"}, now=now):
+            return None
+        return {**seen, **change["$set"]}
+
+    def _opened_again(self, seen: Document, status: str, *, stored: bool, now: datetime) -> Document | None:
+        if seen["status"] != status:
             return None
         if seen["record_id"] is None:
             raise ValueError("nothing to fetch: what it asked for can never be imported; submit it anew")
@@ -89,6 +109,7 @@ class Imports(Claims):
         anew = {
             "status": stage.before,
             "error": None,
+            "image_id": None,
             "deliveries": 0,
             "attempts": 0,
             "asks": 0,
@@ -98,7 +119,7 @@ class Imports(Claims):
             "due_at": now,
             **FREE,
         }
-        if not self._change(seen, "failed", {"$set": anew}, event={"event": "retried"}, now=now):
+        if not self._change(seen, status, {"$set": anew}, event={"event": "retried"}, now=now):
             return None
         return {**seen, **anew}
 
@@ -125,17 +146,12 @@ class Imports(Claims):
                 break
         return found
 
-
-class ImportsAtDoor:
-    """The door's side: write one down, look one up. Raises ConnectionFailure where MongoDB is away."""
-
-    def __init__(self, db: AsyncDatabase[Document]) -> None:
-        self._imports = db.imports
-
-    async def insert(self, document: Document) -> None:
-        """Write an import durably. Safe to repeat: its id is made by us, so a second one finds it there."""
-        await write_down(self._imports, document)
-
-    async def find(self, import_id: str) -> Document | None:
-        """Return one import, of whichever organization: whoever asks compares."""
-        return await self._imports.find_one({"_id": import_id})
+    def forget_keys(self, low: datetime, high: datetime, *, limit: int) -> int:
+        """Forget idempotency keys whose time ended in a window; the imports stay. Returns how many."""
+        window = {"idempotency_until": {"$gte": low, "$lt": high}}
+        over = [one["_id"] for one in self._documents.find(window, {"_id": 1}).limit(limit)]
+        fields = dict.fromkeys(("idempotency_key", "idempotency_digest", "idempotency_until"), "")
+        if over:
+            writes = [UpdateOne({"_id": import_id}, {"$unset": fields}) for import_id in over]
+            self._documents.bulk_write(writes, ordered=False)
+        return len(over)

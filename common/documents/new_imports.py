@@ -1,12 +1,33 @@
-"""Give a new import its shape: every field that it will ever have, bar `due_at` and `open` once it has ended."""
+"""Give a new import its shape: every field that it will ever have, bar `due_at` and `open` once it has ended.
+
+Only an import that came with an Idempotency-Key has the `idempotency_…` fields, and only for a while.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from common.documents.claims import unclaimed
 from common.documents.database import Document
 from common.documents.imports import FETCH
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What makes a request one that is carried out once: its client's key, what it asked for, and for how long."""
+
+    key: str
+    digest: str
+    until: datetime
+
+    def fields(self, organization_id: str) -> Document:
+        """Return the fields that only such an import has; the first is unique, and all go when time is up."""
+        return {
+            "idempotency_key": f"{organization_id}:{self.key}",
+            "idempotency_digest": self.digest,
+            "idempotency_until": self.until,
+        }
 
 
 def accepted(  # noqa: PLR0913 - the whole shape in one place
@@ -24,6 +45,7 @@ def accepted(  # noqa: PLR0913 - the whole shape in one place
     request_id: str | None,
     now: datetime,
     due_in: float,
+    once: Once | None = None,
 ) -> Document:
     """Write a new import. `params` and `metadatas` are JSON text; `due_in` is in seconds."""
     return {
@@ -42,6 +64,7 @@ def accepted(  # noqa: PLR0913 - the whole shape in one place
         "image_id": None,
         "original": None,
         **unclaimed(FETCH, now=now, due_in=due_in),
+        **({} if once is None else once.fields(organization_id)),
     }
 
 

@@ -27,7 +27,7 @@ class Overview:
 
     def latest(self, *, match: Mapping[str, Any], limit: int, now: datetime) -> Iterator[Document]:
         """Walk imports from the latest back, without their parameters."""
-        for low, high in _windows(now):
+        for low, high in windows(now):
             if limit <= 0:
                 return
             wanted = {**match, "created_at": {"$gte": low, "$lt": high}}
@@ -49,7 +49,7 @@ class OverviewAtDoor:
     async def latest(self, *, limit: int, now: datetime) -> list[Document]:
         """Return the latest imports of all organizations, without their parameters."""
         found: list[Document] = []
-        for low, high in _windows(now):
+        for low, high in windows(now):
             if len(found) >= limit:
                 break
             window = {"created_at": {"$gte": low, "$lt": high}}
@@ -70,7 +70,7 @@ class OverviewAtDoor:
         return {one["_id"]: one["gate"]["waiting_for"] async for one in found}
 
 
-def _windows(now: datetime) -> Iterator[tuple[datetime, datetime]]:
+def windows(now: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Walk back from tomorrow (clocks differ) to the horizon, each window twice as wide as the one before."""
     high, width = now + timedelta(days=1), timedelta(days=1, minutes=1)
     while high > now - HORIZON:

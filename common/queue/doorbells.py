@@ -29,6 +29,7 @@ from typing import Any
 import dramatiq
 import redis
 
+from common.crashpoints import reached
 from common.queue.jobs import BELLS, message
 
 EPOCH = "imports:epoch"
@@ -211,11 +212,13 @@ class Doorbells:
         """Send the messages. One that cannot be sent counts as lost at once and is rung for by the sweeper."""
         job = BELLS[queue]
         for import_id in import_ids:
+            reached(f"bell.taken_{queue}")
             try:
                 self._broker.enqueue(message(job(import_id)))
             except Exception:
                 self.held(queue, organization_id, import_id, seconds=0)
                 raise
+            reached(f"bell.sent_{queue}")
 
     def _lost_at(self, seconds: float) -> int:
         return int((self._now() + seconds) * 1000)

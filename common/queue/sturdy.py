@@ -52,20 +52,24 @@ class SturdyConsumer(_RedisConsumer):
         self._looked_at = time.monotonic()
 
     def __next__(self) -> MessageProxy | None:
-        """Return the next message, or None after a pause; skip what cannot be decoded."""
+        """Return the next message, or None after a pause; skip what cannot be read."""
+        message: MessageProxy | None = None
         try:
             if time.monotonic() - self._looked_at > LOOK_SECONDS:
                 self._looked_at = time.monotonic()
                 self._compare()
-            message: MessageProxy | None = super().__next__()
-        except DecodeError:
+            message = super().__next__()
+            if message is not None:
+                with self.broker.lock:
+                    self.broker.held.add(message.options["redis_message_id"])
+        except (DecodeError, TypeError, KeyError):
+            # No JSON, JSON of another shape, or a message that no broker has numbered.
+            if message is not None:
+                self.queued_message_ids.discard(message.message_id)
             log.warning("undecodable message", queue=self.queue_name)  # the comparison puts it aside
             return None
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise ConnectionClosed(error) from None
-        if message is not None:
-            with self.broker.lock:
-                self.broker.held.add(message.options["redis_message_id"])
         return message
 
     def ack(self, message: MessageProxy) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,8 @@ from falcon.asgi import Request, Response
 
 from common.documents.database import Document
 from common.documents.imports import FETCH
-from ingest import dry_run, present
+from common.documents.new_imports import Once
+from ingest import dry_run, idempotency, present
 from ingest.accept import accept
 from ingest.errors import NotFoundError
 from ingest.sent import sent_with
@@ -24,7 +25,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class ImportsStore(Protocol):
     """The door's queries on imports. Raises ConnectionFailure where MongoDB is away."""
 
-    async def insert(self, document: Document) -> None: ...
+    async def insert(self, document: Document) -> Document: ...
 
     async def find(self, import_id: str) -> Document | None: ...
 
@@ -66,19 +67,25 @@ class ImportsResource:
         max_body_bytes: int,
         body_seconds: float,
         asking: dry_run.Asking,
+        keys_kept: timedelta,
     ) -> None:
         self._imports, self._ring, self._asking = imports, ring, asking
         self._clock, self._new_id, self._zone = clock, new_id, zone
         self._max_body_bytes, self._body_seconds = max_body_bytes, body_seconds
+        self._keys_kept = keys_kept
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Accept an import. The answer says only that it is written down; what becomes of it, GET tells."""
-        merged = await sent_with(req, max_bytes=self._max_body_bytes, seconds=self._body_seconds)
+        key = idempotency.key_of(req.scope["headers"])
+        merged, digest = await sent_with(
+            req, max_bytes=self._max_body_bytes, seconds=self._body_seconds, digested=key is not None
+        )
         if (mode := dry_run.mode_of(req)) is not None:
             resp.data = await dry_run.of_import(merged, req.context.identity, mode=mode, asking=self._asking)
             return
+        once = None if key is None else lambda now: Once(key, digest, until=now + self._keys_kept)
         async with req.context.budget.spend():
-            document = await accept(
+            accepted = await accept(
                 merged,
                 req.context.identity,
                 imports=self._imports,
@@ -86,9 +93,12 @@ class ImportsResource:
                 clock=self._clock,
                 new_id=self._new_id,
                 request_id=req.context.request_id,
+                once=once,
             )
-        resp.data = present.document(document, zone=self._zone)
-        resp.context.own.append(("Location", f"{PATH}/{document['_id']}"))
+        resp.data = present.document(accepted.document, zone=self._zone)
+        resp.context.own.append(("Location", f"{PATH}/{accepted.document['_id']}"))
+        if accepted.replayed:
+            resp.context.own.append(("Idempotent-Replayed", "true"))
 
 
 class ImportResource:

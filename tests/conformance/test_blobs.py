@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -257,3 +258,24 @@ def test_a_body_can_be_given_up(store: Store) -> None:
         await begun.close()
 
     store.with_reader(give_up)
+
+
+def test_a_blob_is_removed_only_while_it_is_old(store: Store) -> None:
+    """Whoever removes what nobody names compares its age: a blob that was put since a moment stays."""
+    key = store.put(b"old once")
+    put_at = next(iter(store.blobs.list(store.organization_id))).modified_at
+    assert store.blobs.delete_older(key, put_at) is False
+    assert store.blobs.size(key) == 8
+    assert store.blobs.delete_older(key, put_at + timedelta(seconds=1.5)) is True
+    assert store.blobs.size(key) is None
+    assert store.blobs.delete_older(key, put_at + timedelta(days=1)) is False
+
+
+def test_a_put_makes_a_blob_too_young_to_be_removed(store: Store) -> None:
+    """The put that comes between the look at a blob and its removal saves it."""
+    key = store.put(b"named again")
+    seen = next(iter(store.blobs.list(store.organization_id))).modified_at
+    time.sleep(1.1)  # some stores keep whole seconds
+    store.put(b"named again")
+    assert store.blobs.delete_older(key, seen + timedelta(seconds=0.5)) is False
+    assert store.blobs.read(key) == b"named again"

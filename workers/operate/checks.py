@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import redis
-from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from common.blobs import BlobError
+from common.documents import safety
+from common.queue import safety as queue_safety
+from common.telemetry.checks import Check
 from workers.operate.opening import Hands, where
 from workers.operate.printing import Trouble
-
-State = Literal["ok", "warning", "bad"]
 
 # (collection, fields, kept only while the field exists): what `common.documents.database.prepare` makes.
 INDEXES = frozenset(
@@ -31,27 +30,23 @@ INDEXES = frozenset(
         ("imports", ("created_at",), False),
         ("imports", ("organization_id", "created_at"), False),
         ("imports", ("status",), False),
+        ("imports", ("idempotency_key",), True),
+        ("imports", ("idempotency_until",), True),
+        ("imports", ("record_id",), False),
+        ("imports", ("group_id", "status"), False),
+        ("imports", ("group_id", "group_position"), False),
+        ("import_groups", ("due_at",), True),
+        ("import_groups", ("open.expand",), True),
+        ("import_groups", ("canceling",), True),
+        ("import_groups", ("organization_id", "created_at"), False),
+        ("import_groups", ("created_at",), False),
+        ("group_skips", ("group_id",), False),
         ("images", ("created_at",), False),
         ("images", ("organization_id", "created_at"), False),
         ("users", ("organization_id",), False),
     }
 )
 OFFSET_SECONDS = 2.0  # tokens are judged by each machine's own clock, without leeway
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding: what was looked at, how it is, and what to do about it where it is not well."""
-
-    name: str
-    state: State
-    detail: str
-    advice: str = ""
-
-    @property
-    def text(self) -> str:
-        """Return the finding in one line."""
-        return f"{self.name}: {self.detail}" + (f" {self.advice}" if self.advice else "")
 
 
 def mongodb(hands: Hands) -> list[Check]:
@@ -64,15 +59,12 @@ def mongodb(hands: Hands) -> list[Check]:
     except PyMongoError as error:
         advice = "Start it, or correct MONGODB_URL."
         return [Check("MongoDB", "bad", f"{at} does not answer ({type(error).__name__}).", advice)]
-    found = [Check("MongoDB", "ok", f"{at} answers.")]
-    if hello.get("setName"):
-        found.append(
-            Check("replica set", "ok", f"{hello['setName']}, {len(hello.get('hosts', []))} with data.")
-        )
-    else:
-        advice = "Run a replica set of three where losing that machine must not lose accepted imports."
-        found.append(Check("replica set", "warning", "a single server keeps the documents.", advice))
-    return [*found, _journal(hands)]
+    found = [Check("MongoDB", "ok", f"{at} answers."), safety.replica_set(hello)]
+    try:
+        return [*found, safety.journal(hands.db)]
+    except PyMongoError as error:
+        advice = "Start it, or correct MONGODB_URL."
+        return [*found, Check("journal", "bad", f"MongoDB went away ({type(error).__name__}).", advice)]
 
 
 def indexes(hands: Hands) -> list[Check]:
@@ -102,7 +94,11 @@ def redis_store(hands: Hands) -> list[Check]:
     except redis.RedisError as error:
         advice = "Start it, or correct REDIS_URL; imports are accepted meanwhile and wait."
         return [Check("Redis", "bad", f"{at} does not answer ({type(error).__name__}).", advice)]
-    return [Check("Redis", "ok", f"{at} answers."), _append_only(info), _eviction(info)]
+    return [
+        Check("Redis", "ok", f"{at} answers."),
+        queue_safety.append_only(info),
+        queue_safety.eviction(info),
+    ]
 
 
 def blobs(hands: Hands) -> list[Check]:
@@ -143,36 +139,3 @@ def clock(hands: Hands) -> list[Check]:
     way = "ahead of" if offset > 0 else "behind"
     advice = "Set the clocks by NTP: tokens are judged by each machine's own, without leeway."
     return [Check("clock", "warning", f"{abs(offset):.0f} s {way} MongoDB's.", advice)]
-
-
-def _journal(hands: Hands) -> Check:
-    """Make a write that counts only once a majority has it in its journal; a server without one refuses."""
-    probes = hands.db.get_collection("doctor", write_concern=WriteConcern("majority", wtimeout=5_000, j=True))
-    probe = {"_id": str(uuid.uuid4())}
-    try:
-        probes.insert_one(probe)
-        probes.delete_one(probe)
-    except PyMongoError as error:
-        advice = "Let a majority of members run with journals, and give the user the right to write."
-        return Check("journal", "bad", f"a journaled majority write failed ({type(error).__name__}).", advice)
-    return Check("journal", "ok", "a majority writes to its journal before it answers.")
-
-
-def _append_only(info: dict[str, Any]) -> Check:
-    if not int(info.get("aof_enabled", 0)):
-        advice = "Set `appendonly yes`: a restart forgets the queue, and the sweeper has to ask for everything again."
-        return Check("append-only file", "warning", "off.", advice)
-    if info.get("aof_last_write_status", "ok") != "ok":
-        return Check("append-only file", "bad", "its last write failed.", "Make room on Redis's disk.")
-    return Check("append-only file", "ok", "on.")
-
-
-def _eviction(info: dict[str, Any]) -> Check:
-    policy = info.get("maxmemory_policy", "unknown")
-    if policy != "noeviction":
-        advice = "Set `maxmemory-policy noeviction`: any other may throw messages away."
-        return Check("eviction", "warning", f"the policy is {policy}.", advice)
-    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
-    if most and used > 0.9 * most:
-        return Check("eviction", "warning", "never, but memory is nearly full.", "Raise Redis's `maxmemory`.")
-    return Check("eviction", "ok", "never (noeviction).")

@@ -31,6 +31,7 @@ from workers.operate import (
     rendering,
     signing,
     users,
+    verifying,
 )
 from workers.operate.opening import Hands, away
 from workers.operate.printing import Trouble, news
@@ -77,10 +78,24 @@ app = typer.Typer(
 
     Something is wrong: [bold]imports doctor[/], then [bold]imports queues[/], [bold]imports list --status failed[/], [bold]imports show ID[/], [bold]imports retry ID[/].
 
+    After an accident or a restored backup: [bold]imports verify[/], then [bold]imports repair --dry-run[/].
+
     Every command takes [bold]--json[/] and then prints one JSON value. Settings come from the environment
     (docs/reference/settings.md). Exit codes: 0 done, 1 failed or not found, 2 wrong usage or settings.""",
 )
-for group in (preparing, organizations, users, signing, queues, looking, groups, mending, rendering, doctor):
+for group in (
+    preparing,
+    organizations,
+    users,
+    signing,
+    queues,
+    looking,
+    groups,
+    mending,
+    verifying,
+    rendering,
+    doctor,
+):
     group.register(app)
 
 

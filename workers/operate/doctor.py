@@ -15,9 +15,9 @@ from common.documents.database import Document
 from common.documents.organizations import Organizations
 from common.queue import presence
 from common.settings import SettingsError
+from common.telemetry.checks import Check
 from workers.credentials import CredentialsError
 from workers.operate import checks
-from workers.operate.checks import Check
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, shown, table
 

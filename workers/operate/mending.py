@@ -66,7 +66,7 @@ def retry(  # noqa: PLR0913 - an option each
     refused: list[dict[str, str]] = []
     if ids:
         opened = list(_retried(hands, ids, refused))
-        _ring(hands, opened)
+        ring(hands, opened)
         count = len(opened)
     else:
         match = matching(organization=organization, code=code)
@@ -129,7 +129,7 @@ def _retry_all(hands: Hands, match: dict[str, Any], *, since: datetime | None) -
     while page := list(overview.latest(match=match, limit=PAGE, now=began)):
         tried = (imports.retried(seen, stored=_stored(hands, seen), now=hands.clock()) for seen in page)
         opened = [one for one in tried if one is not None]
-        _ring(hands, opened)
+        ring(hands, opened)
         count += len(opened)
         if len(page) == PAGE:
             news(f"{count} so far …")
@@ -165,7 +165,7 @@ def _canceled(hands: Hands, ids: Iterable[str], refused: list[dict[str, str]]) -
             refused.append(_no(import_id, "workers move it on too fast just now: cancel it again"))
 
 
-def _ring(hands: Hands, opened: Iterable[Document]) -> None:
+def ring(hands: Hands, opened: Iterable[Document]) -> None:
     """Ask for imports that were opened again, each organization in its own room."""
     rooms: defaultdict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
     for one in opened:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.blobs.seam import Blobs
+from common.crashpoints import reached
 from common.sources import judge
 from workers.deadlines import Deadline
 from workers.failures import Failure, Interrupted, Permanent
@@ -59,6 +60,7 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
             received = visit.stream(record, spool, max_bytes=max_bytes)
             if deadline.stopping.is_set():
                 raise Interrupted
+            reached("fetch.received")
             key = f"{organization_id}/originals/{received.sha256}"
             blobs.put(
                 key,

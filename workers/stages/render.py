@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from common.blobs import Blobs, BlobsUnavailableError
+from common.crashpoints import reached
 from workers.failures import Throttled
 from workers.imaging.rendering import Rendering, Variant
 
@@ -58,6 +59,7 @@ def render(
     is refused, Interrupted when `stopping` is set, Throttled when the decoder or the blob store cannot serve.
     """
     rendering = decoder.render(original, stopping=stopping)
+    reached("render.decoded")
     return Rendered(
         format=rendering.format,
         content_type=rendering.content_type,
@@ -100,4 +102,5 @@ def _stored(organization_id: str, variant: Variant, blobs: Blobs) -> Thumbnail:
             scope="store",
             waiting_for="blobs",
         ) from error
+    reached(f"render.stored_{variant.name}")
     return thumbnail

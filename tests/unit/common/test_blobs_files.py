@@ -112,7 +112,7 @@ def test_a_writer_killed_at_any_instant_leaves_only_whole_blobs(tmp_path: Path, 
         blobs.tidy(0)
         assert _files(root / publishing.STAGING) == []
     kept = _files(root)
-    assert len(kept) > 5
+    assert kept
     assert [path for path in kept if hashlib.sha256(path.read_bytes()).hexdigest() != path.name] == []
     assert {info.key for info in blobs.list("")} == {path.relative_to(root).as_posix() for path in kept}
 

@@ -131,6 +131,12 @@ def test_without_a_password_only_this_machine_is_served(path: str) -> None:
         assert door.call("GET", path, token=None, peer="127.0.0.1").status == 200
         assert door.call("GET", path, token=None, peer="::1").status == 200
         assert door.call("GET", path, token=None, peer="::ffff:127.0.0.1").status == 200
+        for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
+            assert door.call("GET", path, token=None, headers=[("Host", host)]).status == 200
+        for name in ("X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via", "CF-Connecting-IP"):
+            assert door.call("GET", path, token=None, headers=[(name, "127.0.0.1")]).status == 403
+        for host in ("rebound.example", "127.0.0.1.rebound.example", "localhost.example:8000", "[", ""):
+            assert door.call("GET", path, token=None, headers=[("Host", host)]).status == 403
         forged = [("X-Forwarded-For", "127.0.0.1")]
         assert door.call("GET", path, token=None, peer="10.0.0.9", headers=forged).status == 403
         assert door.call("GET", path, token=None, peer="127.0.0.1", headers=forged).status == 403

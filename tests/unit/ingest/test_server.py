@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from ingest import headers
 from ingest.main import listen
 from ingest.server import DRAIN_BYTES, Bounds, protocol
 from tests.doors import Door, image
@@ -86,7 +87,7 @@ def statuses(received: bytes) -> list[int]:
     return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:] if part[:3] != b"100"]
 
 
-def post(door: Door, body: bytes = b"album_id=a", *headers: str, length: str | None = None) -> bytes:
+def post(door: Door, body: bytes = b"album_id=a", *more: str, length: str | None = None) -> bytes:
     """Write an honest POST, with more headers on demand."""
     lines = [
         "POST /api/v1/imports HTTP/1.1",
@@ -94,7 +95,7 @@ def post(door: Door, body: bytes = b"album_id=a", *headers: str, length: str | N
         f'Authorization: Token token="{door.token()}"',
         "Content-Type: application/x-www-form-urlencoded",
         *([f"Content-Length: {len(body)}"] if length is None else [length] if length else []),
-        *headers,
+        *more,
     ]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -145,7 +146,7 @@ def test_honest_callers_are_served_while_others_dawdle(door: Door, port: int) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "headers", "body"),
+    ("name", "lines", "body"),
     [
         ("length and chunks", ["Transfer-Encoding: chunked"], b"0\r\n\r\n"),
         ("two lengths", ["Content-Length: 3"], b"album_id=a"),
@@ -161,14 +162,14 @@ def test_honest_callers_are_served_while_others_dawdle(door: Door, port: int) ->
     ],
 )
 def test_a_second_request_cannot_be_hidden_in_a_first(
-    door: Door, port: int, name: str, headers: list[str], body: bytes
+    door: Door, port: int, name: str, lines: list[str], body: bytes
 ) -> None:
     """At most one answer, never a second, on whatever two servers could frame differently."""
     length = {"a signed length": "Content-Length: +10", "an underscored length": "Content-Length: 1_0"}.get(
         name, "Content-Length: 10" if name == "two lengths" else None
     )
     hidden = b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Hidden: 1\r\n\r\n"
-    received = talk(port, post(door, body, *headers, length=length) + hidden)
+    received = talk(port, post(door, body, *lines, length=length) + hidden)
     assert len(statuses(received)) == 1, received
     assert statuses(received)[0] in (400, 411), name
     assert b'{"status":"ok"}' not in received
@@ -210,11 +211,42 @@ def test_headers_are_bounded_in_bytes(port: int, request_: bytes, status: int) -
         b"GET http:// HTTP/1.1\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /livez\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     ],
 )
 def test_what_is_not_our_http_is_refused(port: int, nonsense: bytes) -> None:
-    """TLS, garbage, tunnels, other forms of address and other versions: 4xx or nothing, and closed."""
+    """TLS, garbage, tunnels, other forms of address, other versions, no host or two: 4xx or nothing, and closed."""
     assert all(400 <= status < 500 for status in statuses(talk(port, nonsense)))
+
+
+def names(received: bytes) -> list[str]:
+    """Return the names of the first answer's headers as they came over the wire."""
+    return [line.partition(b":")[0].decode() for line in received.split(b"\r\n\r\n")[0].split(b"\r\n")[1:]]
+
+
+def test_header_names_are_spelled_as_they_always_were(door: Door, port: int) -> None:
+    """A client that compares names as text finds `X-token`, `P3P` and all others in the original's order."""
+    received = names(talk(port, post(door)))
+    original = [
+        name for name, _ in headers.answer(request_id="", runtime="", token="t")
+    ]  # tests/contract has them
+    assert [name for name in received if name not in ("Date", "Location")] == [*original, "Content-Length"]
+    refused = names(talk(port, post(door).replace(b"Token token", b"Tokn token")))
+    assert {"X-message", "WWW-Authenticate", "Content-Length"} <= set(refused)
+    assert "X-token" not in refused
+
+
+def test_only_names_are_spelled_and_only_in_the_head(door: Door, port: int) -> None:
+    """Values keep their case, a body that looks like headers its bytes, and `100 Continue` stays bare."""
+    body = b"filename=x-token%3A%20a%0D%0A%0D%0Ax-token%3A%20b"
+    expecting = post(door, body, "Expect: 100-continue", "X-Request-Id: x-token-Id")
+    received = talk(port, expecting)
+    assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert b"\r\nX-Request-Id: x-token-Id\r\n" in received
+    assert b'"filename":"x-token: a\\r\\n\\r\\nx-token: b"' in received
+    assert b"\r\nETag: " in talk(port, asking_for_a_file(door))
 
 
 def test_a_huge_body_is_refused_by_what_it_announces(door: Door, port: int) -> None:
@@ -256,16 +288,21 @@ def test_a_crowd_beyond_the_bound_is_told_to_come_back(door: Door) -> None:
             time.sleep(0.2)
             received = talk(port)
             assert statuses(received) == [503]
-            assert b"retry-after" in received
+            assert b"Retry-After" in received
         time.sleep(0.2)
         assert statuses(talk(port, post(door))) == [200]
 
 
-def asking_for_much(door: Door) -> bytes:
+def asking_for_a_file(door: Door) -> bytes:
+    """Put a small original into a door's stores and return the request for it."""
+    return asking_for_much(door, length=8)
+
+
+def asking_for_much(door: Door, length: int = LARGE) -> bytes:
     """Put a large original into a door's stores and return the request for it."""
     entry = image("x")
     door.images.documents[entry["_id"]] = entry
-    door.blobs.blobs[entry["original"]["key"]] = b"a" * LARGE
+    door.blobs.blobs[entry["original"]["key"]] = b"a" * length
     path = f"/api/v1/images/{entry['_id']}/original"
     token = door.token()
     return f'GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Token token="{token}"\r\n\r\n'.encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -111,3 +112,30 @@ def test_half_a_salesforce_is_refused(gone: str) -> None:
     del environ[gone]
     with pytest.raises(Refused, match=gone):
         organization.named(environ)
+
+
+def test_a_shell_finds_the_stores(tmp_path: Path) -> None:
+    """Whoever sources DIR/env, spaces and quotes in its path included, has every setting a command needs."""
+    folder = Folder(tmp_path / "a person's world")
+    folder.open()
+    lines = environment.for_shell(children(folder), {})
+    shown = subprocess.run(
+        ["/bin/sh", "-c", f"{lines}env"],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    settings = environment.settings(dict(line.split("=", 1) for line in shown.splitlines()))
+    assert settings.blobs_url == (folder.path / "blobs").as_uri()
+    assert settings.token_secrets == environment.settings(children(folder)).token_secrets
+
+
+def test_a_persons_own_secret_is_not_written_down(folder: Folder) -> None:
+    """What was given in the environment stays there, and DIR/env does not name it twice."""
+    given = {"TOKEN_SECRETS": "s" * 32, "MONGODB_URL": "mongodb://user:password@db.example.com/imports"}
+    lines = environment.for_shell(children(folder, **given), given)
+    assert "s" * 32 not in lines
+    assert "password" not in lines
+    assert "TOKEN_SECRETS" not in lines
+    assert "export REDIS_URL=" in lines

@@ -284,6 +284,27 @@ def test_a_worker_that_stops_gives_the_work_back(line: Line) -> None:
     assert line.bells_out() == {one}
 
 
+def test_a_worker_that_stops_claims_nothing_any_more(line: Line) -> None:
+    """A message that still comes is left to others: it waits in its room, and no delivery is counted."""
+    one = line.put()
+    line.leases.interrupt()
+    line.pipeline.run("fetch", one)
+    document = line.get(one)
+    assert (document["status"], document["deliveries"], document["fence"]) == ("queued", 0, 0)
+    assert line.bells_out() == set()
+    assert line.redis.zrange("imports:room:fetch:org", 0, -1) == [one.encode()]
+
+
+def test_a_claim_made_while_the_worker_is_told_to_stop_is_given_back(line: Line) -> None:
+    """Whoever was just being claimed when all were told learns of it as well."""
+    one = line.put()
+    claim = line.imports.claim(line.get(one), FETCH, owner="worker", now=line.now, lease=15)
+    assert claim is not None
+    line.leases.interrupt()
+    with line.leases.hold(line.imports, claim) as stop:
+        assert stop.is_set()
+
+
 def test_a_canceled_import_leaves_no_image(line: Line) -> None:
     """An import that is canceled while it is rendered ends canceled, without an image entry."""
     one = line.put()

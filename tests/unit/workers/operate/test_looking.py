@@ -51,8 +51,8 @@ def test_the_story_for_machines_is_the_get_document_with_more(imports: Imports) 
         (
             {
                 "waiting_for": "retry",
-                "not_before": _in(90),
-                "due_at": _in(90),
+                "not_before": _in(9_000),
+                "due_at": _in(9_000),
                 "stages": {"fetch": {"attempts": 2}},
                 "history": [{"at": _in(-9), "event": "queued", "code": "answer_truncated"}],
             },

@@ -1,0 +1,81 @@
+"""Walk over every import and every image, a bounded page at a time, for whoever verifies that they agree.
+
+Pages are windows of `created_at`, since a range of ids uses no index on every server this runs on. A window
+that holds more than a page is halved until it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from common.documents.database import Document
+from common.documents.overview import windows
+
+PAGE = 500
+_NARROWEST = timedelta(milliseconds=1)  # the precision of stored times: what is in one cannot be halved
+
+# What a check needs of an import; parameters and history can be a hundred times as much.
+_IMPORT = {"params": 0, "history": 0, "metadatas": 0}
+_IMAGE = {"metadatas": 0, "placeholder": 0}
+
+
+class Inspection:
+    """The operator's walk. Raises ConnectionFailure where MongoDB is away."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._imports, self._images = db.imports, db.images
+
+    def imports(self, *, now: datetime) -> Iterator[list[Document]]:
+        """Yield all imports in pages, the latest first, without parameters and history."""
+        return _pages(self._imports, _IMPORT, now)
+
+    def images(self, *, now: datetime) -> Iterator[list[Document]]:
+        """Yield all image entries in pages, the latest first."""
+        return _pages(self._images, _IMAGE, now)
+
+    def statuses(self, import_ids: Iterable[str]) -> dict[str, str]:
+        """Return the status of those of the imports that exist."""
+        found = self._imports.find({"_id": {"$in": list(import_ids)}}, {"status": 1})
+        return {one["_id"]: one["status"] for one in found}
+
+    def image_ids(self, image_ids: Iterable[str]) -> set[str]:
+        """Return those of the ids that have an image entry."""
+        found = self._images.find({"_id": {"$in": list(image_ids)}}, {"_id": 1})
+        return {one["_id"] for one in found}
+
+    def counts(self) -> tuple[int, int]:
+        """Return about how many imports and images there are, for a progress bar."""
+        return self._imports.estimated_document_count(), self._images.estimated_document_count()
+
+
+def keys_of(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the key of every blob that an import or an image entry names."""
+    if original := document.get("original"):
+        yield original["key"]
+    for thumbnail in document.get("thumbnails") or ():
+        yield thumbnail["key"]
+
+
+def _pages(
+    collection: Collection[Document], shown: Mapping[str, Any], now: datetime
+) -> Iterator[list[Document]]:
+    for window in windows(now):
+        pending = [window]
+        while pending:
+            low, high = pending.pop()
+            wanted = {"created_at": {"$gte": low, "$lt": high}}
+            if high - low <= _NARROWEST:
+                page = list(collection.find(wanted, shown))
+            else:
+                page = list(collection.find(wanted, shown).limit(PAGE + 1))
+                if len(page) > PAGE:
+                    middle = low + (high - low) / 2
+                    pending += [(low, middle), (middle, high)]
+                    continue
+            if page:
+                yield page
