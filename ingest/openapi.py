@@ -72,8 +72,10 @@ _IMPORT_STATE: Schema = {
     "attempts": COUNT,
     "calls": COUNT,
     "waiting_for": TEXT_OR_NULL,
-    "expected_at": {"type": ["string", "null"], "format": "date-time"},
-    "next_attempt_at": {"type": ["string", "null"], "format": "date-time"},
+    **{
+        name: {"type": ["string", "null"], "format": "date-time"}
+        for name in ("expected_at", "next_attempt_at")
+    },
     "stages": {"type": "object", "additionalProperties": {"type": "object"}},
     "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
 }

@@ -14,7 +14,6 @@ from common.documents.imports import STATUSES
 from common.settings import TABLE
 from common.telemetry import metrics
 from tests.architecture.tree import ROOT, WHOLE, sources
-from workers import quota
 from workers.gates import DISABLED
 from workers.sources.salesforce import verdicts
 
@@ -60,7 +59,9 @@ def test_guides_name_verbs_that_exist() -> None:
     """A command that a page tells someone to type is one that there is."""
     verbs = re.findall(r"^## imports (.+)$", reference("cli.md"), flags=re.MULTILINE)
     for page in PAGES:
-        for words in re.findall(r"(?:`|bin/)imports ([a-z]+(?: [a-z][a-z-]*)?)", page.read_text(encoding="utf-8")):
+        for words in re.findall(
+            r"(?:`|bin/)imports ([a-z][a-z-]*(?: [a-z][a-z-]*)?)", page.read_text(encoding="utf-8")
+        ):
             assert any(f"{words} ".startswith(f"{verb} ") for verb in verbs), f"{page.name}: imports {words}"
 
 
@@ -110,7 +111,7 @@ def test_statuses_and_reasons_to_wait_are_documented() -> None:
         "record",
         DISABLED,
         verdicts.ORGANIZATION,
-        quota.WAITING_FOR,
+        verdicts.QUOTA,
     }  # those that are handed on under a name
     assert rows(page, "What an open import waits for") == found
 
