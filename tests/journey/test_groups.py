@@ -134,3 +134,28 @@ def test_a_dry_run_tells_and_writes_nothing(world: World) -> None:
     assert [problem["code"] for problem in missing["problems"]] == ["attachment_not_found"]
     after = [world.db[name].count_documents({}) for name in ("imports", "import_groups", "images")]
     assert after == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_five_hundred_pictures_through_two_deaths_of_the_workers(world: World) -> None:
+    """One call, 500 children, all ended; killed twice in the middle, no double and little that is fetched twice."""
+    amount = 500
+    case_id, records = fill(world, amount)
+    world.control("DELETE", "stats")
+    asked = ask(world, case_id)
+    for least in (20, 200):
+        world.until(lambda least=least: look(world, asked["id"])["counts"]["succeeded"] >= least, seconds=180)
+        gone = world.pid("fetch")
+        for worker in world.workers("fetch"):
+            os.kill(worker, signal.SIGKILL)
+        world.kill("fetch")
+        world.back("fetch", gone)
+    group = finished(world, asked["id"], seconds=300)
+    assert group["counts"]["succeeded"] == sum(group["counts"].values()) == amount
+    shown = members(world, asked["id"])
+    assert {one["params"]["attachment_id"] for one in shown} == records
+    assert world.db.images.count_documents({"album_id": case_id}) == amount
+    stats = world.control("GET", "stats")
+    calls = sum(number for kind, number in stats["calls"].items() if kind != "login")
+    assert calls <= amount * 1.1, stats
