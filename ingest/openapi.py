@@ -13,6 +13,7 @@ from ingest.openapi_parts import (
     SIZE,
     TEXT_OR_NULL,
     TIME,
+    TIME_OR_NULL,
     UUID,
     Schema,
     get,
@@ -29,17 +30,14 @@ PARAMETERS: Schema = {
     "properties": {
         "album_id": {"description": "Album of the image: any text.", "examples": ["5005800000HEXCtAAP"]},
         "filename": {"description": "Name of the image file.", "examples": ["Image123.jpg"]},
-        "import_type": {
-            "description": "Kind of source; `salesforce` where it is left out.",
-            "examples": ["salesforce"],
-        },
+        "import_type": {"description": "Source; `salesforce` if left out.", "examples": ["salesforce"]},
         "metadatas": {
             "description": "Whatever is to be kept with the image, as `metadatas[name]=value` in a form.",
             "examples": [{"attachmentId": "00P4I00000zyw3eUAA"}],
         },
         "attachment_id": {
-            "description": "Salesforce id of the attachment, 15 or 18 characters. Without a possible one the "
-            "import is recorded as failed, with a code that says why.",
+            "description": "Salesforce id of the attachment or file, 15 or 18 characters. Without a possible one "
+            "the import is recorded as failed, with a code that says why.",
             "examples": ["00P4I00000zyw3eUAA"],
         },
     },
@@ -72,10 +70,8 @@ _IMPORT_STATE: Schema = {
     "attempts": COUNT,
     "calls": COUNT,
     "waiting_for": TEXT_OR_NULL,
-    **{
-        name: {"type": ["string", "null"], "format": "date-time"}
-        for name in ("expected_at", "next_attempt_at")
-    },
+    "expected_at": TIME_OR_NULL,
+    "next_attempt_at": TIME_OR_NULL,
     "stages": {"type": "object", "additionalProperties": {"type": "object"}},
     "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
 }

@@ -9,6 +9,7 @@ Schema = dict[str, Any]
 UUID: Schema = {"type": "string", "format": "uuid"}
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 TIME: Schema = {"type": "string", "format": "date-time"}
+TIME_OR_NULL: Schema = {**TIME, "type": ["string", "null"]}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 SIZE: Schema = {"type": "integer", "minimum": 1}
 DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
