@@ -263,7 +263,19 @@ TABLE: tuple[Setting, ...] = (
         "DOORBELLS_PER_ORGANIZATION",
         _number(1, 10000),
         "6",
-        "Messages that one organization may have in each queue, so that nobody's thousands stand before another's one.",
+        "Fetches that one organization may have out, so that nobody's thousands stand before another's one; four less than FETCH_THREADS of all machines at the most.",
+    ),
+    Setting(
+        "RENDERS_PER_ORGANIZATION",
+        _number(1, 10000),
+        "3",
+        "The same for the queue `render`: enough to keep the render processes of all machines busy, and one more.",
+    ),
+    Setting(
+        "SIGNATURE_LOGO_BYTES",
+        _number(0, 2**20),
+        "10240",
+        "Size below which a group leaves out a picture of a mail that is named like a signature's logo; 0 takes all.",
     ),
     Setting("MAX_PIXELS", _number(1, 10**9), "100000000", "Largest picture that is decoded, in pixels."),
     Setting("RENDER_SECONDS", _number(0.5, 600, float), "20", "Time in which one picture must be rendered."),
@@ -329,6 +341,8 @@ class Settings:
     import_deadline_seconds: int
     idempotency_seconds: int
     doorbells_per_organization: int
+    renders_per_organization: int
+    signature_logo_bytes: int
     max_pixels: int
     render_seconds: float
     render_memory_bytes: int

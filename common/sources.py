@@ -6,7 +6,7 @@ library would take a URL for an id and send it the bearer token, so nothing but 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 DEFAULT_IMPORT_TYPE = "salesforce"
@@ -94,6 +94,31 @@ def check_letters(fifteen: str) -> str:
 
 IMPORT_TYPES: dict[str, Callable[[str], str]] = {"salesforce": salesforce_id}
 """How each source reads the id of a record: the canonical id, or SourceIdError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Albums:
+    """What a source knows as an album: how its id is read, and which kinds of record hang on one.
+
+    `kinds` maps what a request may call a kind, in lower case, to the kind's name in a listing.
+    """
+
+    read: Callable[[str], str]
+    kinds: Mapping[str, str]
+
+
+ALBUM_TYPES: dict[str, Albums] = {
+    "salesforce": Albums(
+        case_id,
+        {
+            "attachment": "Attachment",
+            "contentversion": "ContentVersion",
+            "contentdocument": "ContentVersion",
+            "file": "ContentVersion",
+        },
+    )
+}
+"""The sources whose albums can be imported as a group."""
 
 
 def judge(*, import_type: object, attachment_id: object) -> Judged:

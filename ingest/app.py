@@ -20,14 +20,23 @@ import redis
 
 from common.blobs.reading import BlobReader
 from common.documents.database import Document
+from common.queue.questions import Questions
 from ingest import problems
 from ingest.access import Access
 from ingest.auth import Authenticator
+from ingest.dry_run import WAIT_SECONDS, Asking
 from ingest.edge import Edge
 from ingest.envelope import Envelope
 from ingest.observed import Ages, Counts, Observed
 from ingest.resources.dashboard import DashboardResource, DashboardThumbnailResource, Latest
 from ingest.resources.documentation import DocsResource, OpenApiResource, StyleResource
+from ingest.resources.groups import (
+    GroupCancelResource,
+    GroupImportsResource,
+    GroupResource,
+    GroupsResource,
+    GroupsStore,
+)
 from ingest.resources.health import LiveResource, ReadyResource
 from ingest.resources.images import ImageResource, ImagesStore, OriginalResource, ThumbnailResource
 from ingest.resources.imports import ImportResource, ImportsResource, ImportsStore
@@ -44,6 +53,7 @@ class Stores:
     """What the door reads and writes. `redis` is only looked at; `ring` never waits and never fails."""
 
     imports: ImportsStore
+    groups: GroupsStore
     images: ImagesStore
     overview: Overview
     ages: Ages
@@ -51,14 +61,16 @@ class Stores:
     redis: redis.Redis
     ping_mongodb: Callable[[], Awaitable[Any]]
     ring: Callable[[str, Document], None]
+    questions: Questions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one request may take: bytes of body, and seconds to send it."""
+    """What one request may take: bytes of body, seconds to send it, seconds that a dry run waits for workers."""
 
     body_bytes: int
     body_seconds: float
+    dry_run_seconds: float = WAIT_SECONDS
 
 
 def create_app(  # noqa: PLR0913 - all of it by keyword
@@ -93,19 +105,26 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
     app: Any = falcon.asgi.App(middleware=middleware)
     problems.install(app)
     images, blobs = stores.images, stores.blobs
-    asking = ImportsResource(
-        imports=stores.imports,
-        ring=stores.ring,
-        clock=clock,
-        new_id=new_id,
-        zone=zone,
-        max_body_bytes=limits.body_bytes,
-        body_seconds=limits.body_seconds,
-        keys_kept=keys_kept,
-    )
+    groups = stores.groups
+    posts: dict[str, Any] = {
+        "ring": stores.ring,
+        "clock": clock,
+        "new_id": new_id,
+        "zone": zone,
+        "max_body_bytes": limits.body_bytes,
+        "body_seconds": limits.body_seconds,
+        "asking": Asking(stores.questions, new_id=new_id, seconds=limits.dry_run_seconds),
+    }
     routes: tuple[tuple[str, object], ...] = (
-        ("/api/v1/imports", asking),
+        ("/api/v1/imports", ImportsResource(imports=stores.imports, keys_kept=keys_kept, **posts)),
         ("/api/v1/imports/{import_id}", ImportResource(imports=stores.imports, zone=zone)),
+        ("/api/v1/import_groups", GroupsResource(groups=groups, **posts)),
+        ("/api/v1/import_groups/{group_id}", GroupResource(groups=groups, zone=zone)),
+        ("/api/v1/import_groups/{group_id}/imports", GroupImportsResource(groups=groups, zone=zone)),
+        (
+            "/api/v1/import_groups/{group_id}/cancel",
+            GroupCancelResource(groups=groups, clock=clock, zone=zone),
+        ),
         ("/api/v1/images/{image_id}", ImageResource(images=images, zone=zone)),
         ("/api/v1/images/{image_id}/original", OriginalResource(images=images, blobs=blobs)),
         ("/api/v1/images/{image_id}/thumbnails/{name}", ThumbnailResource(images=images, blobs=blobs)),

@@ -55,6 +55,9 @@ CODES: dict[str, Kind] = {
     "content_encoding_unsupported": Kind(415, "Unsupported Media Type", "Encoded bodies are not read here"),
     "range_not_satisfiable": Kind(416, "Range Not Satisfiable", "No such range"),
     "unprocessable": Kind(422, "Unprocessable Entity", "The request has no possible meaning"),
+    "import_type_unknown": Kind(422, "Unprocessable Entity", "No such source"),
+    "album_id_invalid": Kind(422, "Unprocessable Entity", "This is no album"),
+    "parameter_invalid": Kind(422, "Unprocessable Entity", "A parameter has no possible meaning"),
     "idempotency_key_reused": Kind(
         422, "Unprocessable Entity", "The Idempotency-Key belongs to another request"
     ),

@@ -30,6 +30,7 @@ from common.blobs.reading import BlobReader, open_reader
 from common.documents import safety
 from common.documents.clock import MEASURE_SECONDS, StoreClock
 from common.documents.database import Document, connect_door, door_database
+from common.documents.groups import GroupsAtDoor
 from common.documents.images import ImagesAtDoor
 from common.documents.imports_at_door import ImportsAtDoor
 from common.documents.oldest import OldestAtDoor
@@ -39,6 +40,7 @@ from common.queue import presence
 from common.queue import safety as queue_safety
 from common.queue.broker import door_client, producer
 from common.queue.doorbells import Doorbells
+from common.queue.questions import Questions
 from common.settings import Settings, SettingsError
 from common.telemetry.checks import StoresLook
 from common.telemetry.log import configure
@@ -109,6 +111,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
     return create_app(
         stores=Stores(
             imports=ImportsAtDoor(db),
+            groups=GroupsAtDoor(db),
             images=ImagesAtDoor(db),
             overview=OverviewAtDoor(db),
             ages=OldestAtDoor(db),
@@ -116,6 +119,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
             redis=redis,
             ping_mongodb=lambda: mongodb.admin.command("ping"),
             ring=ringer.ring,
+            questions=Questions(redis, producer(redis)),
         ),
         authenticator=Authenticator(
             find_user=users.find,
@@ -136,7 +140,12 @@ def create(  # noqa: PLR0913 - all of it by keyword
 async def _serve(settings: Settings, listener: socket.socket) -> int:
     mongodb, redis = connect_door(settings.mongodb_url), door_client(settings.redis_url)
     blobs = open_reader(settings.blobs_url, mongodb_url=settings.mongodb_url)
-    bells = Doorbells(redis, producer(redis), per_organization=settings.doorbells_per_organization)
+    bells = Doorbells(
+        redis,
+        producer(redis),
+        per_organization=settings.doorbells_per_organization,
+        renders_per_organization=settings.renders_per_organization,
+    )
     ringer, clock = Ringer(bells), StoreClock()
     server: DoorServer
 

@@ -19,7 +19,8 @@ import structlog
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
-from common.documents.imports import STAGES, Stage
+from common.documents.claims import Stage
+from common.documents.imports import STAGES
 from common.queue import allowance, depth, presence, tallies
 from common.queue.allowance import Usage
 from common.queue.depth import Depth

@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from common.documents.imports import STATUSES
+from ingest import openapi_groups
 from ingest.errors import CODES
-
-Schema = dict[str, Any]
-
-_UUID: Schema = {"type": "string", "format": "uuid"}
-_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-_TIME: Schema = {"type": "string", "format": "date-time"}
-_TIME_OR_NULL: Schema = {**_TIME, "type": ["string", "null"]}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-_SIZE: Schema = {"type": "integer", "minimum": 1}
-_DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-
-
-def _object(properties: Schema, **more: Any) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties), **more}
-
+from ingest.openapi_parts import (
+    COUNT,
+    DIGEST,
+    SIZE,
+    TEXT_OR_NULL,
+    TIME,
+    TIME_OR_NULL,
+    UUID,
+    Schema,
+    get,
+    json,
+    object_,
+    ref,
+    responses,
+)
 
 PARAMETERS: Schema = {
     "type": "object",
@@ -44,14 +45,14 @@ PARAMETERS: Schema = {
 }
 
 _IMPORT: Schema = {
-    "id": _UUID,
-    "organization_id": _UUID,
+    "id": UUID,
+    "organization_id": UUID,
     "image_id": {"type": ["string", "null"], "format": "uuid", "description": "null until the image exists."},
-    "import_type": _TEXT_OR_NULL,
-    "album_id": _TEXT_OR_NULL,
+    "import_type": TEXT_OR_NULL,
+    "album_id": TEXT_OR_NULL,
     "params": {"type": "object", "additionalProperties": True, "description": "What was sent, as an echo."},
-    "created_at": _TIME,
-    "updated_at": _TIME,
+    "created_at": TIME,
+    "updated_at": TIME,
 }
 _ERROR: Schema = {
     "type": ["object", "null"],
@@ -66,42 +67,42 @@ _IMPORT_STATE: Schema = {
     **_IMPORT,
     "status": {"type": "string", "enum": list(STATUSES)},
     "error": _ERROR,
-    "attempts": _COUNT,
-    "calls": _COUNT,
-    "waiting_for": _TEXT_OR_NULL,
-    "expected_at": _TIME_OR_NULL,
-    "next_attempt_at": _TIME_OR_NULL,
+    "attempts": COUNT,
+    "calls": COUNT,
+    "waiting_for": TEXT_OR_NULL,
+    "expected_at": TIME_OR_NULL,
+    "next_attempt_at": TIME_OR_NULL,
     "stages": {"type": "object", "additionalProperties": {"type": "object"}},
     "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
 }
-_THUMBNAIL = _object(
+_THUMBNAIL = object_(
     {
         "name": {"type": "string", "enum": ["large", "medium", "small"]},
         "url": {"type": "string"},
-        "width": _SIZE,
-        "height": _SIZE,
+        "width": SIZE,
+        "height": SIZE,
         "content_type": {"type": "string"},
-        "bytes": _COUNT,
-        "sha256": _DIGEST,
+        "bytes": COUNT,
+        "sha256": DIGEST,
     }
 )
 _IMAGE: Schema = {
-    "id": _UUID,
-    "organization_id": _UUID,
-    "import_id": _UUID,
-    "album_id": _TEXT_OR_NULL,
-    "filename": _TEXT_OR_NULL,
-    "content_type": _TEXT_OR_NULL,
-    "width": _SIZE,
-    "height": _SIZE,
-    "bytes": _COUNT,
-    "sha256": _DIGEST,
+    "id": UUID,
+    "organization_id": UUID,
+    "import_id": UUID,
+    "album_id": TEXT_OR_NULL,
+    "filename": TEXT_OR_NULL,
+    "content_type": TEXT_OR_NULL,
+    "width": SIZE,
+    "height": SIZE,
+    "bytes": COUNT,
+    "sha256": DIGEST,
     "metadatas": {"description": "As they were sent."},
-    "original": _object({"url": {"type": "string"}}),
+    "original": object_({"url": {"type": "string"}}),
     "thumbnails": {"type": "array", "items": _THUMBNAIL},
-    "created_at": _TIME,
+    "created_at": TIME,
 }
-_PROBLEM = _object(
+_PROBLEM = object_(
     {
         "type": {"type": "string"},
         "title": {"type": "string"},
@@ -123,56 +124,13 @@ _PROBLEMS = {
     "411": "The body came with Transfer-Encoding and without Content-Length.",
     "413": "The body is too large.",
     "415": "The body is of a kind, or in an encoding, that is not read.",
-    "422": "The Idempotency-Key was sent with other parameters before.",
+    "409": "Workers move it on just now; ask again.",
+    "422": "It can be read and has no possible meaning; `errors` names the parameters; or the Idempotency-Key was sent with others before.",
+    "429": "The organization has too many dry runs under way. Retry-After says when to come back.",
     "503": "A store is away; nothing was changed. Retry-After says when to come back.",
 }
 
 
-def _ref(kind: str, name: str) -> Schema:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def _responses(success: Schema, *problems: str) -> Schema:
-    return {"200": success, **{status: _ref("responses", f"Problem{status}") for status in problems}}
-
-
-def _json(description: str, schema: str, **more: Any) -> Schema:
-    content = {"application/json": {"schema": _ref("schemas", schema)}}
-    return {"description": description, "content": content, **more}
-
-
-def _get(  # noqa: PLR0913 - all of it by keyword
-    name: str,
-    *,
-    summary: str,
-    description: str,
-    success: Schema,
-    problems: tuple[str, ...],
-    parameters: tuple[str, ...] = (),
-    security: str | None = None,
-    more: Schema | None = None,
-) -> Schema:
-    """Describe GET, and HEAD, which answers the same without a body."""
-    said: Schema = {"summary": summary, "description": description}
-    if parameters:
-        said["parameters"] = [_ref_free(name) for name in parameters]
-    said["responses"] = {**_responses(success, *problems), **(more or {})}
-    said["security"] = [] if security is None else [{security: []}]
-    bare = {"description": said["responses"]["200"]["description"]}
-    head = {**said, "operationId": f"head_{name}", "responses": {**said["responses"], "200": bare}}
-    return {"get": {**said, "operationId": f"get_{name}"}, "head": head}
-
-
-def _ref_free(name: str) -> Schema:
-    schema, description = _PATH_PARAMETERS[name]
-    return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
-
-
-_PATH_PARAMETERS: dict[str, tuple[Schema, str]] = {
-    "import_id": (_UUID, "Id of the import, as POST answered it."),
-    "image_id": (_UUID, "Id of the image: `image_id` of its import."),
-    "name": ({"type": "string", "enum": ["large", "medium", "small"]}, "Name of the thumbnail."),
-}
 _BYTES: Schema = {
     "description": "The bytes. ETag is their digest; If-None-Match with it answers 304.",
     "content": {"image/*": {}, "application/octet-stream": {}},
@@ -182,8 +140,8 @@ _PAGE: Schema = {"description": "A page.", "content": {"text/html": {}}}
 _TOKEN_PROBLEMS = ("401", "404", "411", "503")
 _BODY: Schema = {
     "content": {
-        "application/x-www-form-urlencoded": {"schema": _ref("schemas", "Parameters")},
-        "multipart/form-data": {"schema": _ref("schemas", "Parameters")},
+        "application/x-www-form-urlencoded": {"schema": ref("schemas", "Parameters")},
+        "multipart/form-data": {"schema": ref("schemas", "Parameters")},
         "application/json": {
             "schema": {"description": "An object of the same parameters; anything else is echoed as `_json`."}
         },
@@ -209,12 +167,12 @@ _PATHS: Schema = {
             "summary": "Ask for an import",
             "description": "Answers 200 when the import is durably recorded. A second request makes a second "
             "import, unless both have the same Idempotency-Key. Query parameters win over those of the body.",
-            "parameters": [_KEY],
+            "parameters": [_KEY, openapi_groups.DRY_RUN],
             "requestBody": _BODY,
-            "responses": _responses(
-                _json(
+            "responses": responses(
+                json(
                     "The import is recorded. `X-token` is the caller's token, renewed.",
-                    "Import",
+                    "ImportOrDryRun",
                     headers={
                         "Location": {"schema": {"type": "string"}, "description": "Where GET shows it."},
                         "X-token": {"schema": {"type": "string"}, "description": "The token, renewed."},
@@ -231,16 +189,16 @@ _PATHS: Schema = {
                         }
                     },
                 ),
-                *("400", "401", "408", "411", "413", "415", "422", "503"),
+                *("400", "401", "408", "411", "413", "415", "422", "429", "503"),
             ),
             "security": [{"token": []}],
         }
     },
-    "/api/v1/imports/{import_id}": _get(
+    "/api/v1/imports/{import_id}": get(
         "import",
         summary="See how far an import is",
         description="The import as POST answered it, then its state. `image_id` is set when the image exists.",
-        success=_json(
+        success=json(
             "The import.",
             "ImportState",
             links={
@@ -255,11 +213,11 @@ _PATHS: Schema = {
         parameters=("import_id",),
         security="token",
     ),
-    "/api/v1/images/{image_id}": _get(
+    "/api/v1/images/{image_id}": get(
         "image",
         summary="See what an import brought",
         description="Sizes are as a person sees the picture. The `url`s are fetched with the same token.",
-        success=_json(
+        success=json(
             "The image entry.",
             "Image",
             links={
@@ -275,7 +233,7 @@ _PATHS: Schema = {
         parameters=("image_id",),
         security="token",
     ),
-    "/api/v1/images/{image_id}/original": _get(
+    "/api/v1/images/{image_id}/original": get(
         "original",
         summary="Fetch the original",
         description="The very bytes that came from the source, as a download.",
@@ -285,7 +243,7 @@ _PATHS: Schema = {
         security="token",
         more=_UNCHANGED,
     ),
-    "/api/v1/images/{image_id}/thumbnails/{name}": _get(
+    "/api/v1/images/{image_id}/thumbnails/{name}": get(
         "thumbnail",
         summary="Fetch a thumbnail",
         description="Re-encoded, without any metadata.",
@@ -295,14 +253,14 @@ _PATHS: Schema = {
         security="token",
         more=_UNCHANGED,
     ),
-    "/livez": _get(
+    "/livez": get(
         "life",
         summary="Tell whether the process lives",
         description="Asks no store.",
         success={"description": "It lives.", "content": {"application/json": {}}},
         problems=("411",),
     ),
-    "/readyz": _get(
+    "/readyz": get(
         "readiness",
         summary="Tell whether requests can be served",
         description="503 while MongoDB cannot be reached; Redis being away is told in a 200.",
@@ -310,7 +268,7 @@ _PATHS: Schema = {
         problems=("411",),
         more={"503": {"description": "Not now.", "content": {"application/json": {}}}},
     ),
-    "/metrics": _get(
+    "/metrics": get(
         "metrics",
         summary="Metrics in the text format of Prometheus",
         description="For the operator. Answers 200 while stores are away.",
@@ -318,7 +276,7 @@ _PATHS: Schema = {
         problems=("401", "403", "411"),
         security="operator",
     ),
-    "/dashboard": _get(
+    "/dashboard": get(
         "dashboard",
         summary="A page that shows what happens",
         description="For the operator. Refreshes itself.",
@@ -326,7 +284,7 @@ _PATHS: Schema = {
         problems=("401", "403", "411"),
         security="operator",
     ),
-    "/dashboard/images/{image_id}/{name}": _get(
+    "/dashboard/images/{image_id}/{name}": get(
         "dashboard_thumbnail",
         summary="A thumbnail on the operator's page",
         description="For the operator, of whichever organization.",
@@ -336,21 +294,21 @@ _PATHS: Schema = {
         security="operator",
         more=_UNCHANGED,
     ),
-    "/openapi.json": _get(
+    "/openapi.json": get(
         "description",
         summary="This description",
         description="OpenAPI 3.1.",
         success={"description": "The description.", "content": {"application/json": {}}},
         problems=("411",),
     ),
-    "/docs": _get(
+    "/docs": get(
         "docs",
         summary="This description for people",
         description="A page without script.",
         success=_PAGE,
         problems=("411",),
     ),
-    "/style.css": _get(
+    "/style.css": get(
         "style",
         summary="The style of the pages",
         description="One sheet for all of them.",
@@ -366,7 +324,7 @@ DOCUMENT: dict[str, Any] = {
         "version": "1",
         "description": "Brings picture attachments from Salesforce into an image library.",
     },
-    "paths": _PATHS,
+    "paths": {**_PATHS, **openapi_groups.PATHS},
     "components": {
         "securitySchemes": {
             "token": {
@@ -383,15 +341,16 @@ DOCUMENT: dict[str, Any] = {
         },
         "schemas": {
             "Parameters": PARAMETERS,
-            "Import": _object(_IMPORT, additionalProperties=False),
-            "ImportState": _object(_IMPORT_STATE),
-            "Image": _object(_IMAGE),
+            "Import": object_(_IMPORT, additionalProperties=False),
+            "ImportState": object_(_IMPORT_STATE),
+            "Image": object_(_IMAGE),
+            **openapi_groups.SCHEMAS,
             "Problem": _PROBLEM,
         },
         "responses": {
             f"Problem{status}": {
                 "description": description,
-                "content": {"application/problem+json": {"schema": _ref("schemas", "Problem")}},
+                "content": {"application/problem+json": {"schema": ref("schemas", "Problem")}},
             }
             for status, description in _PROBLEMS.items()
         },

@@ -14,7 +14,10 @@ import fakeredis
 
 from common import tokens
 from common.blobs.seam import BlobMissingError
+from common.documents.imports import STATUSES
 from common.documents.users import User
+from common.queue.broker import producer
+from common.queue.questions import Questions
 from ingest.app import Limits, Stores, create_app
 from ingest.auth import Authenticator
 from ingest.edge import Edge
@@ -68,6 +71,33 @@ class Kept:
     async def age(self, stage: Any, *, now: datetime) -> float | None:
         await self._ask()
         return 12.5 if stage.name == "fetch" else None
+
+
+class KeptGroups(Kept):
+    """Groups by id, with the imports and the records left out that a test gives them."""
+
+    def __init__(self, *documents: dict[str, Any]) -> None:
+        super().__init__(*documents)
+        self.tally: dict[str, int] = {}
+        self.members: list[dict[str, Any]] = []
+        self.skips: list[dict[str, Any]] = []
+
+    async def counts(self, group: dict[str, Any]) -> dict[str, int]:  # type: ignore[override]
+        await self._ask()
+        return dict.fromkeys(STATUSES, 0) | self.tally
+
+    async def left_out(self, group: dict[str, Any]) -> list[dict[str, Any]]:
+        await self._ask()
+        return self.skips
+
+    async def children(self, group_id: str, *, start: int, limit: int) -> list[dict[str, Any]]:
+        await self._ask()
+        return [one for one in self.members if start <= one["group_position"] < start + limit]
+
+    async def cancel(self, group_id: str, *, now: datetime) -> dict[str, Any] | None:
+        await self._ask()
+        self.documents[group_id] = {**self.documents[group_id], "status": "canceled"}
+        return self.documents[group_id]
 
 
 class Body:
@@ -132,6 +162,7 @@ class Door:
 
     imports: Kept = field(default_factory=Kept)
     images: Kept = field(default_factory=Kept)
+    groups: KeptGroups = field(default_factory=KeptGroups)
     blobs: Bytes = field(default_factory=Bytes)
     redis: Any = field(default_factory=fakeredis.FakeRedis)
     rung: list[tuple[str, str]] = field(default_factory=list)
@@ -140,6 +171,8 @@ class Door:
     zone: str = "UTC"
     body_bytes: int = 4_096
     body_seconds: float = 5.0
+    dry_run_seconds: float = 0.2
+    questions: Any = None  # None: they go to Redis, where nobody answers
     is_stopping: bool = False
     mongodb_error: Exception | None = None
     users_error: Exception | None = None
@@ -150,6 +183,7 @@ class Door:
         self.app = create_app(
             stores=Stores(
                 imports=self.imports,
+                groups=self.groups,
                 images=self.images,
                 overview=self.imports,
                 ages=self.imports,
@@ -157,13 +191,18 @@ class Door:
                 redis=self.redis,
                 ping_mongodb=self._ping,
                 ring=lambda queue, document: self.rung.append((queue, document["_id"])),
+                questions=self.questions or Questions(self.redis, producer(self.redis)),
             ),
             authenticator=Authenticator(find_user=self._find_user, secrets=[SECRET], clock=NOW.timestamp),
             clock=lambda: NOW,
             new_id=lambda: self.ids.pop(0) if self.ids else "00000000-0000-4000-8000-000000000000",
             zone=ZoneInfo(self.zone),
             keys_kept=timedelta(days=1),
-            limits=Limits(body_bytes=self.body_bytes, body_seconds=self.body_seconds),
+            limits=Limits(
+                body_bytes=self.body_bytes,
+                body_seconds=self.body_seconds,
+                dry_run_seconds=self.dry_run_seconds,
+            ),
             operator_password=self.operator_password,
             stopping=lambda: self.is_stopping,
         )

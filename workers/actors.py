@@ -6,38 +6,41 @@ Nothing is decorated at import time, for dramatiq would silently bind such an ac
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 
 import dramatiq
 
-from common.queue.jobs import JOBS
+from common.queue.jobs import JOBS, Job
 
 
 class AlienMessageError(Exception):
     """A message that none of ours sent; it goes to the dead letters (`Q.XQ`), where an operator finds it."""
 
 
-def register(broker: dramatiq.Broker, *, run: Callable[[str, str], None]) -> None:
-    """Give every job its actor. `run(queue, import_id)` does the work and does not raise.
+def register(broker: dramatiq.Broker, *, answering: Mapping[type[Job], Callable[[str], None]]) -> None:
+    """Give every job its actor. What answers a job is handed its id, does the work, and does not raise.
 
     Raises RuntimeError where jobs and actors do not match one to one: a job without an actor would wait
     for ever, and an actor without a job would never be asked.
     """
-    for job in JOBS:
+    for job, answer in answering.items():
         bind = dramatiq.actor(broker=broker, actor_name=job.actor, queue_name=job.queue)
-        bind(_actor(job.queue, run))
+        bind(_actor(job, answer))
     asked = sorted((job.actor, job.queue) for job in JOBS)
-    answering = sorted((name, actor.queue_name) for name, actor in broker.actors.items())
-    if asked != answering:
-        raise RuntimeError(f"jobs {asked} and actors {answering} do not match one to one")
+    answered = sorted((name, actor.queue_name) for name, actor in broker.actors.items())
+    if asked != answered:
+        raise RuntimeError(f"jobs {asked} and actors {answered} do not match one to one")
 
 
-def _actor(queue: str, run: Callable[[str, str], None]) -> Callable[..., None]:
-    def look_at(import_id: object = None, **_newer: object) -> None:
+def _actor(job: type[Job], answer: Callable[[str], None]) -> Callable[..., None]:
+    name = fields(job)[0].name
+
+    def look_at(**sent: object) -> None:
         # A newer release beside this one may say more in a message; what is owed stands in the document.
-        if not _is_id(import_id):
-            raise AlienMessageError(f"a message on {queue} does not name an import")
-        run(queue, str(import_id))
+        if not _is_id(sent.get(name)):
+            raise AlienMessageError(f"a message for {job.actor} does not hold its {name}")
+        answer(str(sent[name]))
 
     return look_at
 

@@ -1,4 +1,4 @@
-"""Find the imports that are due without ever asking for everything that is due, nor for its minimum.
+"""Find the documents that are due without ever asking for everything that is due, nor for its minimum.
 
 Both are slow where many imports are open. Windows are walked instead, from the far past toward now, each
 half as far from now as the one before: a few cheap probes reach everything, and nothing has to be
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from common.documents.claims import Claims
 from common.documents.database import Document
 from common.documents.imports import Imports
 
@@ -27,11 +28,11 @@ def windows(now: datetime) -> Iterator[tuple[datetime, datetime]]:
     yield now - distance, now
 
 
-def due(imports: Imports, *, now: datetime, limit: int) -> list[Document]:
-    """Return at most so many open imports whose `due_at` has come, oldest first."""
+def due(ledger: Claims, *, now: datetime, limit: int) -> list[Document]:
+    """Return at most so many open documents whose `due_at` has come, oldest first."""
     found: list[Document] = []
     for low, high in windows(now):
-        found += imports.due_between(low, high, limit=limit - len(found))
+        found += ledger.due_between(low, high, limit=limit - len(found))
         if len(found) >= limit:
             break
     return found
@@ -48,21 +49,21 @@ def forget_keys(imports: Imports, *, now: datetime, limit: int) -> int:
 
 
 class OpenWalk:
-    """Walk over all open imports that are not due yet, a bounded piece at a time.
+    """Walk over all open documents of a kind that are not due yet, a bounded piece at a time.
 
     Needed once after Redis was emptied: every bell and every room is gone, and `due_at` may be minutes away.
     """
 
-    def __init__(self, imports: Imports, *, now: datetime) -> None:
-        self._imports, self._cursor, self._end = imports, now, now + AHEAD
+    def __init__(self, ledger: Claims, *, now: datetime) -> None:
+        self._ledger, self._cursor, self._end = ledger, now, now + AHEAD
 
     def piece(self, *, limit: int) -> list[Document]:
-        """Return the next open imports; fewer than `limit` means that the walk is over."""
+        """Return the next ones; fewer than `limit` means that the walk is over."""
         found: list[Document] = []
         width = timedelta(seconds=5)
         while self._cursor < self._end and len(found) < limit:
             high = min(self._cursor + width, self._end)
-            part = self._imports.due_between(self._cursor, high, limit=limit - len(found))
+            part = self._ledger.due_between(self._cursor, high, limit=limit - len(found))
             found += part
             if part and len(found) >= limit:
                 # The next piece begins a millisecond on: more than `limit` with one due time cannot be,

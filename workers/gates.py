@@ -15,14 +15,16 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from common.documents.claims import Stage
 from common.documents.database import Document
-from common.documents.imports import FETCH, Stage
+from common.documents.imports import FETCH
 from common.documents.organizations import Organizations
 from workers.failures import Throttled
 from workers.quota import WAITING_FOR, Allowances
 
 log = structlog.get_logger(__name__)
 
+SOURCES = "fetch"  # the queue whose work asks the source, which is what a gate is about
 DISABLED = "organization_enabled"
 LOOK_AGAIN = timedelta(seconds=60)  # nothing rests on it: the sweeper rings when the gate is due or open
 
@@ -58,7 +60,7 @@ class Gates:
         if organization is None or organization["disabled_at"] is not None:
             return Wait(DISABLED, now + LOOK_AGAIN)
         gate = organization["gate"]
-        if stage is not FETCH:
+        if stage.queue != SOURCES:
             return None
         if gate is None:
             return self._held(organization["_id"], now) if group else None
@@ -73,12 +75,17 @@ class Gates:
             return False
         return self._allowances.of(seen["organization_id"]).pauses(group=True) is not None
 
+    def closed(self, organization: Document) -> tuple[str, str] | None:
+        """Return the code and the sentence of what closed an organization's gate, None for an open one."""
+        gate = organization["gate"]
+        return None if gate is None else (gate["code"], gate["detail"])
+
     def room(self, organization: Document | None, stage: Stage) -> int | None:
         """Return how many bells may be out for an organization now: None for the usual number."""
         if organization is None or organization["disabled_at"] is not None:
             return 0
         gate = organization["gate"]
-        if gate is None or stage is not FETCH:
+        if gate is None or stage.queue != SOURCES:
             return None
         return 1 if gate["probe_at"] <= self._clock() else 0
 

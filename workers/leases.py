@@ -14,7 +14,7 @@ from datetime import datetime
 import structlog
 from pymongo.errors import PyMongoError
 
-from common.documents.imports import Claim, Imports
+from common.documents.claims import Claim, Claims
 
 log = structlog.get_logger(__name__)
 
@@ -22,12 +22,10 @@ log = structlog.get_logger(__name__)
 class Leases:
     """The claims of one process, renewed every few seconds until each is let go."""
 
-    def __init__(
-        self, imports: Imports, *, clock: Callable[[], datetime], lease: float, every: float
-    ) -> None:
-        self._imports, self._clock = imports, clock
+    def __init__(self, *, clock: Callable[[], datetime], lease: float, every: float) -> None:
+        self._clock = clock
         self._lease, self._every = lease, every
-        self._held: dict[tuple[str, int], tuple[Claim, threading.Event]] = {}
+        self._held: dict[tuple[str, int], tuple[Claims, Claim, threading.Event]] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._interrupted = threading.Event()
@@ -49,11 +47,11 @@ class Leases:
         return self._interrupted.is_set()
 
     @contextmanager
-    def hold(self, claim: Claim) -> Iterator[threading.Event]:
-        """Keep a claim for the length of a block; the event that it yields tells the work to stop."""
-        stop, key = threading.Event(), (claim.import_id, claim.fence)
+    def hold(self, ledger: Claims, claim: Claim) -> Iterator[threading.Event]:
+        """Keep a claim of a ledger for the length of a block; the event that it yields tells the work to stop."""
+        stop, key = threading.Event(), (claim.id, claim.fence)
         with self._lock:
-            self._held[key] = (claim, stop)
+            self._held[key] = (ledger, claim, stop)
         if self.interrupted:
             stop.set()  # claimed at the very moment at which all others were told
         try:
@@ -67,20 +65,22 @@ class Leases:
         self._interrupted.set()
         with self._lock:
             held = list(self._held.values())
-        for _claim, stop in held:
+        for *_, stop in held:
             stop.set()
 
     def renew(self) -> None:
         """Renew every claim once. A store that is away changes nothing: nobody judges leases then either."""
         with self._lock:
             held = list(self._held.values())
-        for claim, stop in held:
+        for ledger, claim, stop in held:
             try:
-                if not self._imports.renew(claim, now=self._clock(), lease=self._lease):
-                    log.warning("claim lost", import_id=claim.import_id, fence=claim.fence)
+                if not ledger.renew(claim, now=self._clock(), lease=self._lease):
+                    log.warning("claim lost", stage=claim.stage.name, id=claim.id, fence=claim.fence)
                     stop.set()
             except PyMongoError as error:
-                log.warning("claim not renewed", import_id=claim.import_id, reason=type(error).__name__)
+                log.warning(
+                    "claim not renewed", stage=claim.stage.name, id=claim.id, reason=type(error).__name__
+                )
                 return
 
     def _run(self) -> None:

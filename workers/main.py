@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import dramatiq
@@ -19,6 +20,7 @@ from common.blobs import open_blobs
 from common.documents import safety as documents_safety
 from common.documents.clock import StoreClock
 from common.documents.database import connect, database
+from common.documents.groups import Groups
 from common.documents.images import Images
 from common.documents.imports import Imports
 from common.documents.organizations import Organizations
@@ -26,7 +28,8 @@ from common.queue import presence, tallies
 from common.queue import safety as queue_safety
 from common.queue.broker import consumer, door_client, producer, worker_client
 from common.queue.doorbells import Doorbells
-from common.queue.jobs import QUEUES
+from common.queue.jobs import QUEUES, AnswerDryRun, ExpandGroup, FetchAttachment, RenderThumbnails
+from common.queue.questions import Questions
 from common.settings import Settings, SettingsError
 from common.telemetry import log as logs
 from common.telemetry.checks import StoresLook
@@ -34,6 +37,7 @@ from workers.actors import register
 from workers.beat import Beat
 from workers.credentials import Credentials
 from workers.decoding.client import Decoder
+from workers.dry_runs import DryRuns
 from workers.gates import Gates
 from workers.imaging.limits import Limits
 from workers.lanes import RedisLanes
@@ -44,7 +48,7 @@ from workers.quota import Allowances, rule_of
 from workers.shared_sessions import RedisSession
 from workers.sources import Sources
 from workers.sources.surroundings import Surroundings
-from workers.work import fetching, rendering
+from workers.work import expanding, fetching, rendering, sifting
 
 
 class Shifts(Middleware):
@@ -90,11 +94,17 @@ def start() -> None:
     mongodb = connect(settings.mongodb_url)
     db = database(mongodb)
     clock = StoreClock()
-    imports, organizations = Imports(db), Organizations(db)
+    imports, groups, organizations = Imports(db), Groups(db), Organizations(db)
     # Doorbells and tallies are hints: they use a client that gives up at once, and never hold a job.
     hints = door_client(settings.redis_url)
-    bells = Doorbells(hints, producer(hints), per_organization=settings.doorbells_per_organization)
-    leases = Leases(imports, clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds)
+    asking = producer(hints)
+    bells = Doorbells(
+        hints,
+        asking,
+        per_organization=settings.doorbells_per_organization,
+        renders_per_organization=settings.renders_per_organization,
+    )
+    leases = Leases(clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds)
     decoder = Decoder(
         limits=Limits(
             pixels=settings.max_pixels,
@@ -125,13 +135,16 @@ def start() -> None:
         around=around,
     )
     name = presence.name_of(process)
+    gates = Gates(organizations, clock=clock, allowances=allowances)
+    sifts = sifting(max_bytes=settings.max_original_bytes, logo_bytes=settings.signature_logo_bytes)
     pipeline = Pipeline(
         imports=imports,
+        groups=groups,
         images=Images(db),
         organizations=organizations,
         bells=bells,
         leases=leases,
-        gates=Gates(organizations, clock=clock, allowances=allowances),
+        gates=gates,
         observe=lambda stage, outcome, seconds: tallies.observe(hints, stage, outcome, seconds),
         fetch=fetching(
             sources=sources,
@@ -141,6 +154,15 @@ def start() -> None:
             seconds=settings.blob_seconds,
         ),
         render=rendering(decoder=decoder, blobs=blobs, spool_dir=settings.spool_dir),
+        expand=expanding(
+            sources=sources,
+            blobs=blobs,
+            imports=imports,
+            groups=groups,
+            clock=clock,
+            sifting=sifts,
+            seconds=settings.blob_seconds,
+        ),
         clock=clock,
         owner=name,
         lease_seconds=settings.lease_seconds,
@@ -149,7 +171,24 @@ def start() -> None:
     shifts = Shifts(leases=leases, decoder=decoder, grace_seconds=settings.shutdown_seconds)
     shifts.beat = Beat(name, redis_client=hints, mongodb=mongodb, clock=clock)
     broker = consumer(worker_client(settings.redis_url), [shifts])
-    register(broker, run=pipeline.run)
+    dry_runs = DryRuns(
+        questions=Questions(hints, asking),
+        organizations=organizations,
+        imports=imports,
+        gates=gates,
+        source_of=sources.of,
+        sifting=sifts,
+        max_bytes=settings.max_original_bytes,
+    )
+    register(
+        broker,
+        answering={
+            FetchAttachment: partial(pipeline.run, "fetch"),
+            RenderThumbnails: partial(pipeline.run, "render"),
+            ExpandGroup: partial(pipeline.run, "expand"),
+            AnswerDryRun: dry_runs.answer,
+        },
+    )
     watch_parent(leases.interrupt)
     looking = StoresLook(
         lambda: documents_safety.look(settings.mongodb_url),

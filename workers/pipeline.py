@@ -1,4 +1,5 @@
-"""Carry an import along: fetch, then render and record. Read `Pipeline.steps` first, then `run`.
+"""Carry an import along: fetch, then render and record; and a group, which is listed. Read `Pipeline.steps`
+first, then `run`.
 
 What happens when a worker dies: its claim was written, with `deliveries` raised, before the risky work
 began. Nobody renews the lease any more, so within its 15 seconds the sweeper takes the claim back and
@@ -23,9 +24,11 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from common.crashpoints import reached
+from common.documents.claims import Claim, Claims, LostClaimError, Stage
 from common.documents.database import Document, insist
+from common.documents.groups import EXPAND, Groups
 from common.documents.images import Images, image_id_of
-from common.documents.imports import FETCH, RENDER, Claim, Imports, LostClaimError, Stage
+from common.documents.imports import FETCH, RENDER, Imports
 from common.documents.organizations import Organizations
 from common.queue.doorbells import Doorbells
 from workers import retries
@@ -50,22 +53,26 @@ WRITE_PATIENCE_SECONDS = 15.0  # about a lease: beyond it somebody else has the 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One stage of the way: its queue, its work, and the write that ends it well."""
+    """One stage of the way: whose it is, its work, and the write that ends it well."""
 
     stage: Stage
-    queue: str
-    work: Callable[[Document, Document, threading.Event], Any]
+    ledger: Claims
+    work: Callable[[Claim, Document, threading.Event], Any]
     finish: Callable[[Claim, Any], None]
-    then: str | None  # the queue that is asked next
+    then: str | None  # the stage that is asked for next
 
 
 class Pipeline:
-    """The way of an import through this process. `fetch` and `render` do the work and raise Failures."""
+    """The way of imports and groups through this process.
+
+    `fetch`, `render` and `expand` do the work and raise Failures.
+    """
 
     def __init__(  # noqa: PLR0913 - everything that has an effect is handed in
         self,
         *,
         imports: Imports,
+        groups: Groups,
         images: Images,
         organizations: Organizations,
         bells: Doorbells,
@@ -74,42 +81,47 @@ class Pipeline:
         observe: Callable[[str, str, float], None],
         fetch: Callable[[Document, Document, threading.Event], Original],
         render: Callable[[Document, Document, threading.Event], Rendered],
+        expand: Callable[[Claim, Document, threading.Event], int],
         clock: Callable[[], datetime],
         owner: str,
         lease_seconds: float,
         max_attempts: int,
         chance: random.Random | None = None,
     ) -> None:
-        self._imports, self._images, self._organizations = imports, images, organizations
+        self._imports, self._groups, self._images = imports, groups, images
+        self._organizations = organizations
         self._bells, self._leases, self._gates, self._observe = bells, leases, gates, observe
         self._clock, self._owner, self._lease, self._max_attempts = clock, owner, lease_seconds, max_attempts
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self.steps = {
-            step.queue: step
+            step.stage.name: step
             for step in (
-                Step(FETCH, "fetch", work=fetch, finish=self._fetched, then="render"),
-                Step(RENDER, "render", work=render, finish=self._recorded, then=None),
+                Step(FETCH, imports, work=_of_document(fetch), finish=self._fetched, then="render"),
+                Step(RENDER, imports, work=_of_document(render), finish=self._recorded, then=None),
+                # Its children are due as they are written: the sweeper rings for them, as for all that is due.
+                Step(EXPAND, groups, work=expand, finish=self._expanded, then=None),
             )
         }
 
-    def run(self, queue: str, import_id: str) -> None:
-        """Look at one import, as a message asks: claim it, do the stage, say how it ended.
+    def run(self, stage: str, document_id: str) -> None:
+        """Look at one import or group, as a message asks: claim it, do the stage, say how it ended.
 
-        Never raises for what happens to the import; a message that is late, doubled or alien is left.
+        Never raises for what happens to it; a message that is late, doubled or alien is left.
         """
-        step = self.steps[queue]
+        step = self.steps[stage]
+        named = {f"{step.ledger.noun}_id": document_id}
         try:
-            seen = insist(lambda: self._imports.find(import_id), seconds=READ_PATIENCE_SECONDS)
+            seen = insist(lambda: step.ledger.find(document_id), seconds=READ_PATIENCE_SECONDS)
             if seen is None:
-                log.warning("no such import", import_id=import_id, queue=queue)
+                log.warning("no such document", stage=stage, **named)
                 return
             with structlog.contextvars.bound_contextvars(
-                import_id=import_id, organization_id=seen["organization_id"], request_id=seen["request_id"]
+                organization_id=seen["organization_id"], request_id=seen["request_id"], **named
             ):
                 self._look(step, seen)
         except PyMongoError as error:
             # Its due_at stands in the document: whoever sweeps after the outage asks for it again.
-            log.warning("documents away", import_id=import_id, queue=queue, reason=type(error).__name__)
+            log.warning("documents away", stage=stage, reason=type(error).__name__, **named)
 
     def _look(self, step: Step, seen: Document) -> None:
         stage, organization_id = step.stage, seen["organization_id"]
@@ -124,10 +136,10 @@ class Pipeline:
             self._returned(step, seen)
             return
         organization = self._organizations.find(organization_id)
-        wait = self._gates.judge(organization, stage, group=seen.get("group_id") is not None)
+        wait = self._gates.judge(organization, stage, group=_of_group(step, seen))
         if organization is None or wait is not None:
             if wait is not None:
-                self._imports.postponed(
+                step.ledger.postponed(
                     seen,
                     waiting_for=wait.waiting_for,
                     until=wait.until,
@@ -140,7 +152,7 @@ class Pipeline:
                 self._returned(step, seen)
             return
         reached(f"{stage.name}.due")
-        claim = self._imports.claim(seen, stage, owner=self._owner, now=self._clock(), lease=self._lease)
+        claim = step.ledger.claim(seen, stage, owner=self._owner, now=self._clock(), lease=self._lease)
         if claim is not None:
             reached(f"{stage.name}.claimed")
             self._carry_out(step, replace(claim, probe=organization["gate"] is not None), organization)
@@ -148,9 +160,9 @@ class Pipeline:
     def _carry_out(self, step: Step, claim: Claim, organization: Document) -> None:
         """Do the work of a claim and end it, one way or another; one log line tells of it."""
         began, details = time.monotonic(), {}
-        with self._leases.hold(claim) as stop:
+        with self._leases.hold(step.ledger, claim) as stop:
             try:
-                result = step.work(claim.document, organization, stop)
+                result = step.work(claim, organization, stop)
                 reached(f"{step.stage.name}.done")
                 step.finish(claim, result)
                 reached(f"{step.stage.name}.ended")
@@ -190,11 +202,11 @@ class Pipeline:
             return
         self._answered(step, seen)
         reached(f"{step.stage.name}.answered")
-        again = {"done": step.then, "interrupted": step.queue}.get(outcome)
+        again = {"done": step.then, "interrupted": step.stage.name}.get(outcome)
         if again is not None:
             with self._quietly():
                 self._bells.ask(again, seen["organization_id"], [(seen["_id"], seen["created_at"])])
-        if step.stage is FETCH and outcome in SERVED:
+        if step.stage.queue == FETCH.queue and outcome in SERVED:
             self._gates.served(organization)
 
     # -- how a stage ends well ----------------------------------------------------------------------------
@@ -211,17 +223,20 @@ class Pipeline:
 
     def _recorded(self, claim: Claim, rendered: Rendered) -> None:
         """Write the image entry, then the end of the import: an entry never follows its import."""
-        image_id = image_id_of(claim.import_id)
+        image_id = image_id_of(claim.id)
         entry = image_entry(claim.document, rendered, image_id=image_id, now=self._clock())
         self._write(lambda: self._images.record(entry))
         reached("record.entered")
         try:
             self._write(lambda: self._imports.succeeded(claim, image_id=image_id, now=self._clock()))
         except LostClaimError:
-            now_there = self._imports.find(claim.import_id)
+            now_there = self._imports.find(claim.id)
             if now_there is not None and now_there["status"] == "canceled":
                 self._images.remove(image_id)  # canceled while it was rendered, and never to be opened again
             raise
+
+    def _expanded(self, claim: Claim, calls: int) -> None:
+        self._write(lambda: self._groups.expanded(replace(claim, calls=calls), now=self._clock()))
 
     # -- how a stage ends badly: the three classes of workers/failures.py ---------------------------------
 
@@ -231,7 +246,7 @@ class Pipeline:
         try:
             match failure:
                 case Interrupted():
-                    self._write(lambda: self._imports.given_back(claim, now=self._clock()))
+                    self._write(lambda: step.ledger.given_back(claim, now=self._clock()))
                     return "interrupted"
                 case Throttled():
                     return self._wait(step, claim, failure)
@@ -241,22 +256,23 @@ class Pipeline:
                     self._park(step, claim, failure, "record", SECOND_LOOK_SECONDS)
                     return "second look"
                 case _:
-                    self._fail(claim, failure, retryable=False)
+                    self._fail(step, claim, failure, retryable=False)
                     return "failed"
         except LostClaimError:
             return "lost"
 
     def _wait(self, step: Step, claim: Claim, failure: Throttled) -> str:
-        if failure.scope != "organization":
-            seconds = STORE_SECONDS if failure.scope == "store" else failure.probe_after
-            self._park(step, claim, failure, failure.waiting_for, seconds * self._chance.uniform(0.8, 1.2))
-            if failure.scope == "import":
-                return "held"
+        jitter = self._chance.uniform(0.8, 1.2)
+        if failure.scope == "store":
+            self._park(step, claim, failure, failure.waiting_for, STORE_SECONDS * jitter)
             return "store away"
+        if failure.scope != "organization":
+            self._park(step, claim, failure, failure.waiting_for, failure.probe_after * jitter)
+            return "held"
         organization_id = claim.document["organization_id"]
         self._write(lambda: self._gates.close(organization_id, failure, probe=claim.probe))
         self._write(
-            lambda: self._imports.waits(
+            lambda: step.ledger.waits(
                 claim,
                 waiting_for=failure.waiting_for,
                 code=failure.code,
@@ -271,17 +287,17 @@ class Pipeline:
     def _count(self, step: Step, claim: Claim, failure: Transient) -> str:
         earlier = claim.document["stages"].get(step.stage.name, {}).get("attempts", 0)
         if earlier + 1 >= self._max_attempts:
-            self._fail(claim, failure, retryable=True)
+            self._fail(step, claim, failure, retryable=True)
             return "failed"
         delay = retries.delay(earlier + 1, retry_after=failure.retry_after, chance=self._chance)
-        self._write(lambda: self._imports.tried(claim, code=failure.code, delay=delay, now=self._clock()))
+        self._write(lambda: step.ledger.tried(claim, code=failure.code, delay=delay, now=self._clock()))
         with self._quietly():
-            self._bells.later(step.queue, claim.import_id, seconds=delay)
+            self._bells.later(step.stage.name, claim.id, seconds=delay)
         return "tried"
 
     def _park(self, step: Step, claim: Claim, failure: Failure, waiting_for: str, seconds: float) -> None:
         self._write(
-            lambda: self._imports.waits(
+            lambda: step.ledger.waits(
                 claim,
                 waiting_for=waiting_for,
                 code=failure.code,
@@ -292,11 +308,11 @@ class Pipeline:
             )
         )
         with self._quietly():
-            self._bells.later(step.queue, claim.import_id, seconds=seconds)
+            self._bells.later(step.stage.name, claim.id, seconds=seconds)
 
-    def _fail(self, claim: Claim, failure: Failure, *, retryable: bool) -> None:
+    def _fail(self, step: Step, claim: Claim, failure: Failure, *, retryable: bool) -> None:
         self._write(
-            lambda: self._imports.failed(
+            lambda: step.ledger.failed(
                 claim, code=failure.code, detail=failure.detail, retryable=retryable, now=self._clock()
             )
         )
@@ -315,11 +331,11 @@ class Pipeline:
 
     def _answered(self, step: Step, seen: Document) -> None:
         with self._quietly():
-            self._bells.answered(step.queue, seen["organization_id"], seen["_id"])
+            self._bells.answered(step.stage.name, seen["organization_id"], seen["_id"])
 
     def _returned(self, step: Step, seen: Document) -> None:
         with self._quietly():
-            self._bells.returned(step.queue, seen["organization_id"], seen["_id"], seen["created_at"])
+            self._bells.returned(step.stage.name, seen["organization_id"], seen["_id"], seen["created_at"])
 
     @contextlib.contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -328,3 +344,15 @@ class Pipeline:
             yield
         except redis.RedisError as error:
             log.debug("doorbell not moved", reason=type(error).__name__)
+
+
+def _of_document(
+    work: Callable[[Document, Document, threading.Event], Any],
+) -> Callable[[Claim, Document, threading.Event], Any]:
+    """Let work that writes nothing of its own see the document alone."""
+    return lambda claim, organization, stop: work(claim.document, organization, stop)
+
+
+def _of_group(step: Step, seen: Document) -> bool:
+    """Tell whether what waits is a group or belongs to one, which leaves the organization's reserve of calls alone."""
+    return step.stage is EXPAND or seen.get("group_id") is not None

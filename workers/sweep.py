@@ -10,7 +10,7 @@ import random
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import redis
@@ -18,8 +18,8 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from common.crashpoints import reached
+from common.documents.claims import Claims, Stage
 from common.documents.database import Document
-from common.documents.imports import STAGES, Imports, Stage, stage_of
 from common.documents.organizations import Organizations
 from common.queue.depth import head_sent_at
 from common.queue.doorbells import BELL_SECONDS, Bell, Doorbells
@@ -28,13 +28,11 @@ from workers.gates import Gates
 
 log = structlog.get_logger(__name__)
 
-BATCH = 500  # imports looked at in one go; a backlog is worked off in many, each bounded
+BATCH = 500  # documents looked at in one go; a backlog is worked off in many, each bounded
 FIRST_STEP_SECONDS = 15.0
 LAST_STEP_SECONDS = 900.0
 HELD_SECONDS = 30.0
 SENDING_SECONDS = 2.0  # a message is sent a moment after its bell was taken
-# A stage and the queue that serves it have the same name.
-QUEUE_STAGES: tuple[Stage, ...] = tuple(STAGES.values())
 
 
 class Sweeper:
@@ -43,7 +41,7 @@ class Sweeper:
     def __init__(  # noqa: PLR0913 - everything that has an effect is handed in
         self,
         *,
-        imports: Imports,
+        ledgers: Sequence[Claims],
         organizations: Organizations,
         bells: Doorbells,
         gates: Gates,
@@ -57,13 +55,13 @@ class Sweeper:
         chance: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._imports, self._organizations, self._bells, self._gates = imports, organizations, bells, gates
+        self._ledgers, self._organizations, self._bells, self._gates = ledgers, organizations, bells, gates
         self._redis, self._recover, self._count, self._clock = redis_client, recover, count, clock
         self._max_deliveries, self._deadline, self._lease = max_deliveries, deadline, lease
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self._monotonic = monotonic
         self._judge_from = 0.0  # monotonic seconds; leases are not judged before
-        self._walk: OpenWalk | None = None
+        self._walks: list[tuple[Claims, OpenWalk]] = []
         self._epoch: str | None = None
         self._away: set[str] = set()
 
@@ -92,45 +90,55 @@ class Sweeper:
 
     def _documents(self, swept: Counter[str]) -> bool:
         organizations: dict[str, Document | None] = {}
-        found = due(self._imports, now=self._clock(), limit=BATCH)
-        asked = [one for one in (self._judged_alone(seen, swept) for seen in found) if one is not None]
-        self._ask(asked, organizations)
-        if asked:
-            reached("sweep.asked")
-        self._imports.look_later((seen, self._next_look(seen)) for seen in asked)
-        swept["asked"] += len(asked)
-        more = len(found) >= BATCH
+        more = False
+        for ledger in self._ledgers:
+            more = self._due(ledger, organizations, swept) or more
         more = self._after_an_emptied_redis(organizations, swept) or more
-        for stage in QUEUE_STAGES:
-            self._lost_bells(stage, organizations, swept)
-            self._fill(stage, organizations)
+        for ledger in self._ledgers:
+            for stage in ledger.stages:
+                self._lost_bells(ledger, stage, organizations, swept)
+                self._fill(stage, organizations)
         self._recover()
         return more
 
-    def _judged_alone(self, seen: Document, swept: Counter[str]) -> Document | None:
-        """Judge one import so that a document of a shape nobody foresaw stops no other one."""
+    def _due(self, ledger: Claims, organizations: dict[str, Document | None], swept: Counter[str]) -> bool:
+        """Ask for what is due of one kind, one batch. True where there may be more."""
+        found = due(ledger, now=self._clock(), limit=BATCH)
+        judged = (self._judged_alone(ledger, seen, swept) for seen in found)
+        asked = [one for one in judged if one is not None]
+        self._ask(ledger, asked, organizations)
+        if asked:
+            reached("sweep.asked")
+        ledger.look_later((seen, self._next_look(seen)) for seen in asked)
+        swept["asked"] += len(asked)
+        return len(found) >= BATCH
+
+    def _judged_alone(self, ledger: Claims, seen: Document, swept: Counter[str]) -> Document | None:
+        """Judge one document so that one of a shape nobody foresaw stops no other."""
         try:
-            return self._judged(seen, swept)
+            return self._judged(ledger, seen, swept)
         except (KeyError, TypeError, ValueError):
-            log.exception("import cannot be judged", import_id=seen["_id"])
+            log.exception("document cannot be judged", kind=ledger.noun, id=seen["_id"])
             return None
 
-    def _judged(self, seen: Document, swept: Counter[str]) -> Document | None:  # noqa: PLR0911 - a case each
-        """Return a due import that is to be asked for, after expiring its lease or its deadline."""
-        now, stage = self._clock(), stage_of(seen["status"])
+    def _judged(  # noqa: PLR0911 - a case each
+        self, ledger: Claims, seen: Document, swept: Counter[str]
+    ) -> Document | None:
+        """Return a due document that is to be asked for, after expiring its lease or its deadline."""
+        now, stage = self._clock(), ledger.stage_of(seen["status"])
         if stage is None:
             return None
         held = seen["status"] == stage.doing
         if held and (seen["lease_until"] > now or self._monotonic() < self._judge_from):
             return None
         if now - (seen.get("retried_at") or seen["created_at"]) > self._deadline:
-            detail = "It could not be done within its deadline; see what it waited for, then `imports retry`."
-            ended = self._imports.end(seen, "failed", code="expired", detail=detail, retryable=True, now=now)
+            detail = f"It could not be done within its deadline; see what it waited for. {ledger.again}"
+            ended = ledger.end(seen, "failed", code="expired", detail=detail, retryable=True, now=now)
             swept["expired"] += ended is not None
             return None
         if not held:
             return seen
-        freed = self._imports.expire_lease(seen, max_deliveries=self._max_deliveries, now=now)
+        freed = ledger.expire_lease(seen, max_deliveries=self._max_deliveries, now=now)
         if freed is None:
             return None
         swept["lease_expired"] += 1
@@ -141,17 +149,19 @@ class Sweeper:
             return None
         # The bell of the dead worker is taken back, or asking would find it still out.
         self._bells.answered(stage.name, seen["organization_id"], seen["_id"])
-        return self._imports.find(seen["_id"])
+        return ledger.find(seen["_id"])
 
-    def _ask(self, asked: Iterable[Document], organizations: dict[str, Document | None]) -> None:
-        groups: defaultdict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
+    def _ask(
+        self, ledger: Claims, asked: Iterable[Document], organizations: dict[str, Document | None]
+    ) -> None:
+        rooms: defaultdict[tuple[Stage, str], list[tuple[str, datetime]]] = defaultdict(list)
         for seen in asked:
-            stage = stage_of(seen["status"])
+            stage = ledger.stage_of(seen["status"])
             if stage is not None and not self._gates.holds(seen):
-                groups[stage.name, seen["organization_id"]].append((seen["_id"], seen["created_at"]))
-        for (queue, organization_id), imports in groups.items():
-            room = self._gates.room(self._organization(organization_id, organizations), STAGES[queue])
-            self._bells.ask(queue, organization_id, imports, limit=room)
+                rooms[stage, seen["organization_id"]].append((seen["_id"], seen["created_at"]))
+        for (stage, organization_id), waiting in rooms.items():
+            room = self._gates.room(self._organization(organization_id, organizations), stage)
+            self._bells.ask(stage.name, organization_id, waiting, limit=room)
 
     def _next_look(self, seen: Document) -> datetime:
         """Return when to look at an asked import again. Bells and rooms live in Redis and are watched there,
@@ -164,37 +174,43 @@ class Sweeper:
     # -- what Redis holds, and what it lost ------------------------------------------------------------
 
     def _after_an_emptied_redis(self, organizations: dict[str, Document | None], swept: Counter[str]) -> bool:
-        """Ask anew for every open import where Redis is not the one that held their bells."""
+        """Ask anew for all that is open where Redis is not the one that held their bells."""
         found = self._bells.epoch(str(uuid.uuid4()))
         if found != self._epoch:
             log.warning("asking for every open import", reason="the queue is empty, new, or first seen")
-            self._epoch, self._walk = found, OpenWalk(self._imports, now=self._clock())
-        if self._walk is None:
+            now = self._clock()
+            self._epoch, self._walks = found, [(one, OpenWalk(one, now=now)) for one in self._ledgers]
+        if not self._walks:
             return False
-        piece = self._walk.piece(limit=BATCH)
+        ledger, walk = self._walks[0]
+        piece = walk.piece(limit=BATCH)
         now = self._clock()
         waiting = [
             seen
             for seen in piece
-            if (stage := stage_of(seen["status"])) is not None
+            if (stage := ledger.stage_of(seen["status"])) is not None
             and seen["status"] == stage.before
             and (seen["not_before"] or now) <= now
         ]
-        self._ask(waiting, organizations)
+        self._ask(ledger, waiting, organizations)
         swept["asked_anew"] += len(waiting)
         if len(piece) < BATCH:
-            self._walk = None
-        return self._walk is not None
+            self._walks.pop(0)
+        return bool(self._walks)
 
     def _lost_bells(
-        self, stage: Stage, organizations: dict[str, Document | None], swept: Counter[str]
+        self,
+        ledger: Claims,
+        stage: Stage,
+        organizations: dict[str, Document | None],
+        swept: Counter[str],
     ) -> None:
         """Look at bells that nobody answered in time, and let the documents say what that means."""
         lost = self._bells.lost(stage.name, limit=BATCH)
         if not lost:
             return
-        seen = {one["_id"]: one for one in self._imports.find_many(bell.import_id for bell in lost)}
-        head = head_sent_at(self._redis, stage.name)
+        seen = {one["_id"]: one for one in ledger.find_many(bell.import_id for bell in lost)}
+        head = head_sent_at(self._redis, stage.queue)
         again = []
         for bell in lost:
             one = seen.get(bell.import_id)
@@ -202,7 +218,7 @@ class Sweeper:
                 seconds = BELL_SECONDS * 2.0 ** min(one["asks"], 4)
                 self._bells.again(stage.name, bell.organization_id, bell.import_id, seconds=seconds)
                 again.append(one)
-        self._imports.look_later((one, self._next_look(one)) for one in again)
+        ledger.look_later((one, self._next_look(one)) for one in again)
         swept["rung_again"] += len(again)
 
     def _is_rung_again(

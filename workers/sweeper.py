@@ -17,6 +17,7 @@ from common.blobs import BlobsUnavailableError, open_blobs
 from common.documents import safety as documents_safety
 from common.documents.clock import StoreClock
 from common.documents.database import connect, database
+from common.documents.groups import Groups
 from common.documents.imports import Imports
 from common.documents.organizations import Organizations
 from common.queue import presence, tallies
@@ -27,6 +28,7 @@ from common.settings import Settings, SettingsError
 from common.telemetry import log as logs
 from common.telemetry.checks import StoresLook
 from workers.beat import Beat
+from workers.cancellations import Cancellations
 from workers.due import forget_keys
 from workers.gates import Gates
 from workers.quota import Allowances, rule_of
@@ -56,12 +58,19 @@ def main() -> int:
     client = door_client(settings.redis_url)
     broker = recoverer(client)
     clock = StoreClock()
-    imports, organizations = Imports(db), Organizations(db)
+    imports, groups, organizations = Imports(db), Groups(db), Organizations(db)
+    bells = Doorbells(
+        client,
+        broker,
+        per_organization=settings.doorbells_per_organization,
+        renders_per_organization=settings.renders_per_organization,
+    )
+    cancellations = Cancellations(imports=imports, groups=groups, bells=bells, clock=clock)
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
     sweeper = Sweeper(
-        imports=imports,
+        ledgers=(imports, groups),
         organizations=organizations,
-        bells=Doorbells(client, broker, per_organization=settings.doorbells_per_organization),
+        bells=bells,
         gates=Gates(
             organizations,
             clock=clock,
@@ -91,6 +100,7 @@ def main() -> int:
     tidied, forgetting = 0.0, True
     while not stopping.is_set():
         more = sweeper.tick()
+        more = cancellations.tick() or more
         if time.monotonic() - tidied > TIDY_SECONDS:
             tidied, forgetting = time.monotonic(), True
             with contextlib.suppress(BlobsUnavailableError):

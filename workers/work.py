@@ -10,23 +10,31 @@ import contextlib
 import errno
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from common.blobs import BlobMismatchError, BlobMissingError, Blobs, BlobsUnavailableError
+from common.documents.claims import Claim
 from common.documents.database import Document
+from common.documents.groups import Groups
+from common.documents.imports import Imports
+from workers.children import Children
 from workers.deadlines import Deadline
 from workers.decoding.client import Decoder
 from workers.failures import Permanent, Throttled, Transient
 from workers.sources import Sources
 from workers.spool import spool_file
+from workers.stages.expand import expand
 from workers.stages.fetch import Original, fetch
 from workers.stages.render import Rendered, render
+from workers.stages.sift import Sift
 
 PIECE = 1 << 20
 
 Fetch = Callable[[Document, Document, threading.Event], Original]
 Render = Callable[[Document, Document, threading.Event], Rendered]
+Expand = Callable[[Claim, Document, threading.Event], int]
 
 
 def fetching(*, sources: Sources, blobs: Blobs, spool_dir: Path, max_bytes: int, seconds: float) -> Fetch:
@@ -70,6 +78,62 @@ def rendering(*, decoder: Decoder, blobs: Blobs, spool_dir: Path) -> Render:
             )
 
     return work
+
+
+def expanding(  # noqa: PLR0913 - all of it by keyword
+    *,
+    sources: Sources,
+    blobs: Blobs,
+    imports: Imports,
+    groups: Groups,
+    clock: Callable[[], datetime],
+    sifting: Callable[[Document], Sift],
+    seconds: float,
+) -> Expand:
+    """Return the expansion of a group in this process; it returns how many calls it has cost.
+
+    `sifting` makes the judge of one group's records.
+    """
+
+    def stored(seen: Document) -> bool:
+        original = seen["original"]
+        return original is not None and blobs.size(original["key"]) == original["bytes"]
+
+    def work(claim: Claim, organization: Document, stop: threading.Event) -> int:
+        group = claim.document
+        options = group["options"]
+        with stores_away():
+            listing = sources.of(organization).images_of(
+                group["album_id"],
+                created_since=options["created_since"],
+                include_emails=options["include_emails"],
+                deadline=Deadline(seconds, stopping=stop),
+            )
+            expand(
+                listing,
+                sift=sifting(group),
+                book=Children(claim, imports=imports, groups=groups, stored=stored, clock=clock),
+                positions=group["positions"],
+                stopping=stop,
+            )
+            return listing.calls
+
+    return work
+
+
+def sifting(*, max_bytes: int, logo_bytes: int) -> Callable[[Document], Sift]:
+    """Return what makes the judge of a group's records, from the limits of this process and the group's own."""
+
+    def of(group: Document) -> Sift:
+        options = group["options"]
+        return Sift(
+            album_id=group["album_id"],
+            kinds=None if options["kinds"] is None else frozenset(options["kinds"]),
+            max_bytes=min(max_bytes, options["max_bytes"] or max_bytes),
+            logo_bytes=logo_bytes,
+        )
+
+    return of
 
 
 @contextlib.contextmanager

@@ -70,6 +70,16 @@ def prepare(db: Database[Document]) -> None:
     db.imports.create_index("created_at")
     db.imports.create_index([("organization_id", 1), ("created_at", 1)])
     db.imports.create_index("status")
+    db.imports.create_index("record_id")
+    grouped = {"group_id": {"$exists": True}}  # single imports are not in the indexes of groups
+    db.imports.create_index([("group_id", 1), ("status", 1)], partialFilterExpression=grouped)
+    db.imports.create_index([("group_id", 1), ("group_position", 1)], partialFilterExpression=grouped)
+    db.import_groups.create_index("due_at", sparse=True)
+    db.import_groups.create_index("open.expand", sparse=True)
+    db.import_groups.create_index("canceling", sparse=True)
+    db.import_groups.create_index([("organization_id", 1), ("created_at", 1)])
+    db.import_groups.create_index("created_at")
+    db.group_skips.create_index("group_id")
     # Where a key was sent only, and unique: this alone makes one import of many repetitions.
     db.imports.create_index("idempotency_key", sparse=True, unique=True)
     db.imports.create_index("idempotency_until", sparse=True)

@@ -5,11 +5,12 @@ Only an import that came with an Idempotency-Key has the `idempotency_…` field
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from common.documents.claims import unclaimed
 from common.documents.database import Document
+from common.documents.imports import FETCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +61,9 @@ def accepted(  # noqa: PLR0913 - the whole shape in one place
         "metadatas": metadatas,
         "source_type": source_type,
         "record_id": record_id,
-        "status": "queued",
         "image_id": None,
-        "error": None,
         "original": None,
-        "fence": 0,
-        "deliveries": 0,
-        "attempts": 0,
-        "asks": 0,
-        "owner": None,
-        "lease_until": None,
-        "waiting_for": None,
-        "expected_at": None,
-        "calls": 0,
-        "not_before": None,
-        "stages": {},
-        "history": [{"at": now, "event": "queued"}],
-        "mark": str(uuid.uuid4()),
-        "open": {"fetch": now},
-        "created_at": now,
-        "updated_at": now,
-        "due_at": now + timedelta(seconds=due_in),
+        **unclaimed(FETCH, now=now, due_in=due_in),
         **({} if once is None else once.fields(organization_id)),
     }
 

@@ -17,8 +17,9 @@ from datetime import datetime, timedelta
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 
+from common.documents.claims import Stage
 from common.documents.database import Document
-from common.documents.imports import Imports, Stage
+from common.documents.imports import Imports
 from common.documents.overview import HORIZON
 
 CLOSE_ENOUGH = timedelta(seconds=1)

@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from common.queue.broker import NAMESPACE
-from common.queue.jobs import QUEUES
+from common.queue.jobs import BELLS, QUEUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,21 @@ def head_sent_at(client: redis.Redis, queue: str) -> float | None:
 
 def _depth(client: redis.Redis, queue: str) -> Depth:
     key = f"{NAMESPACE}:{queue}"
-    rooms: Any = client.smembers(f"imports:rooms:{queue}")
+    bells = [bell for bell, job in BELLS.items() if job.queue == queue]
+    rooms: list[str] = []
+    for bell in bells:
+        members: Any = client.smembers(f"imports:rooms:{bell}")
+        rooms += [f"imports:room:{bell}:{organization.decode()}" for organization in members]
     pipe = client.pipeline(transaction=True)
     pipe.llen(key)
     pipe.hlen(f"{key}.msgs")
     pipe.hlen(f"{key}.DQ.msgs")
     pipe.zcard(f"{key}.XQ")
     now = int(time.time() * 1000)
-    pipe.zremrangebyscore(f"imports:later:{queue}", "-inf", now)
-    pipe.zcard(f"imports:later:{queue}")
-    for organization in rooms:
-        pipe.zcard(f"imports:room:{queue}:{organization.decode()}")
-    listed, kept, delayed, dead, _, later, *waiting = pipe.execute()
-    return Depth(queue, listed + sum(waiting), max(0, kept - listed), delayed + later, dead)
+    for bell in bells:
+        pipe.zremrangebyscore(f"imports:later:{bell}", "-inf", now)
+    for name in (*(f"imports:later:{bell}" for bell in bells), *rooms):
+        pipe.zcard(name)
+    listed, kept, delayed, dead, *counted = pipe.execute()
+    later, waiting = counted[len(bells) : 2 * len(bells)], counted[2 * len(bells) :]
+    return Depth(queue, listed + sum(waiting), max(0, kept - listed), delayed + sum(later), dead)

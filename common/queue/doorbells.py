@@ -5,7 +5,9 @@ beyond that waits in the organization's own room, oldest first, and is rung as o
 queue therefore holds a handful of messages of each organization, and takes them in turn.
 
 All of it lives in Redis and all of it is a hint. Ringing twice is harmless; what Redis forgets, the sweeper
-asks for again, since each open import has its `due_at`. Keys, for a queue Q and an organization O:
+asks for again, since each open import has its `due_at`. What is rung for is a stage; those that share a queue
+have bells and rooms of their own, so an organization has one listing of an album out beside its fetches,
+whatever else of it waits. Keys, for a stage Q and an organization O (an import may be a group):
 
     imports:bells:Q       sorted set  O|import → when the bell counts as lost (ms)
     imports:rung:Q        hash        O|import → when its bell was last rung (ms)
@@ -28,9 +30,12 @@ import dramatiq
 import redis
 
 from common.crashpoints import reached
-from common.queue.jobs import JOBS, message
+from common.queue.jobs import BELLS, message
 
 EPOCH = "imports:epoch"
+# Listings that an organization may have out. Each is seconds of work that only leads to more; a second one
+# beside it would take a thread from others and give nothing sooner.
+LISTINGS = 1
 BELL_SECONDS = 12.0  # a bell that nobody answered for so long is looked at again
 
 # Every script ends by letting imports out of the room while bells are free, and returns whom to ring for.
@@ -103,11 +108,13 @@ class Doorbells:
         broker: dramatiq.Broker,
         *,
         per_organization: int,
+        renders_per_organization: int | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client, self._broker = client, broker
-        self._limit, self._now = per_organization, now
-        self._jobs = {job.queue: job for job in JOBS}
+        self._now = now
+        renders = per_organization if renders_per_organization is None else renders_per_organization
+        self._limits = {"fetch": per_organization, "render": renders, "expand": LISTINGS}
         self._ask = client.register_script(_ASK)
         self._answered = client.register_script(_ANSWERED)
         self._return = client.register_script(_RETURN)
@@ -195,7 +202,7 @@ class Doorbells:
             f"imports:rooms:{queue}",
             f"imports:rung:{queue}",
         ]
-        bells = self._limit if limit is None else limit
+        bells = self._limits[queue] if limit is None else limit
         rung = script(
             keys=keys, args=[organization_id, bells, self._lost_at(BELL_SECONDS), self._lost_at(0), *rest]
         )
@@ -203,11 +210,11 @@ class Doorbells:
 
     def _ring(self, queue: str, organization_id: str, import_ids: list[str]) -> None:
         """Send the messages. One that cannot be sent counts as lost at once and is rung for by the sweeper."""
-        job = self._jobs[queue]
+        job = BELLS[queue]
         for import_id in import_ids:
             reached(f"bell.taken_{queue}")
             try:
-                self._broker.enqueue(message(job(import_id=import_id)))
+                self._broker.enqueue(message(job(import_id)))
             except Exception:
                 self.held(queue, organization_id, import_id, seconds=0)
                 raise

@@ -1,13 +1,15 @@
 """Define what may be asked of the workers. Importing this pulls in no worker code.
 
-A job says only «look at import X now»: it carries an id and nothing else, so a lost, doubled, late or
-alien message is harmless and messages of any release stay readable. The actor names are promises kept
-in messages that wait in Redis: never derive them from a function, and rename them only in three deploys.
+A job says only «look at X now»: it carries an id and nothing else, so a lost, doubled, late or alien message
+is harmless and messages of any release stay readable. The actor names are promises kept in messages that
+wait in Redis: never derive them from a function, and rename them only in three deploys.
+
+Jobs with a `bell` are rung for documents, by the stage of that name (see `doorbells.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 import dramatiq
@@ -19,6 +21,7 @@ class FetchAttachment:
 
     actor: ClassVar[str] = "fetch_attachment"
     queue: ClassVar[str] = "fetch"
+    bell: ClassVar[str | None] = "fetch"
     import_id: str
 
 
@@ -28,12 +31,34 @@ class RenderThumbnails:
 
     actor: ClassVar[str] = "render_thumbnails"
     queue: ClassVar[str] = "render"
+    bell: ClassVar[str | None] = "render"
     import_id: str
 
 
-Job = FetchAttachment | RenderThumbnails
-JOBS: tuple[type[FetchAttachment] | type[RenderThumbnails], ...] = (FetchAttachment, RenderThumbnails)
-QUEUES: tuple[str, ...] = tuple(job.queue for job in JOBS)
+@dataclass(frozen=True, slots=True)
+class ExpandGroup:
+    """List the album of a group and write an import for each picture."""
+
+    actor: ClassVar[str] = "expand_group"
+    queue: ClassVar[str] = "fetch"
+    bell: ClassVar[str | None] = "expand"
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDryRun:
+    """Ask the source what an import or a group would find, for a caller that waits (see `questions.py`)."""
+
+    actor: ClassVar[str] = "answer_dry_run"
+    queue: ClassVar[str] = "fetch"
+    bell: ClassVar[str | None] = None
+    question_id: str
+
+
+Job = FetchAttachment | RenderThumbnails | ExpandGroup | AnswerDryRun
+JOBS: tuple[type[Job], ...] = (FetchAttachment, RenderThumbnails, ExpandGroup, AnswerDryRun)
+QUEUES: tuple[str, ...] = tuple(dict.fromkeys(job.queue for job in JOBS))
+BELLS: dict[str, type[Job]] = {job.bell: job for job in JOBS if job.bell is not None}
 
 
 def message(job: Job) -> dramatiq.Message[None]:
@@ -42,6 +67,6 @@ def message(job: Job) -> dramatiq.Message[None]:
         queue_name=job.queue,
         actor_name=job.actor,
         args=(),
-        kwargs={"import_id": job.import_id},
+        kwargs=asdict(job),
         options={},
     )

@@ -100,7 +100,8 @@ def _parameters(said: dict[str, Any]) -> list[tuple[Any, ...]]:
     ]
     content = said.get("requestBody", {}).get("content", {})
     form = content.get("application/x-www-form-urlencoded", {}).get("schema", {})
-    properties = openapi.PARAMETERS["properties"] if form else {}
+    name = form.get("$ref", "").rpartition("/")[2]
+    properties = openapi.DOCUMENT["components"]["schemas"][name]["properties"] if name else {}
     return rows + [(tag("code", name), "body", prose(one["description"])) for name, one in properties.items()]
 
 

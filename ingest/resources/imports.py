@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -14,15 +13,13 @@ from falcon.asgi import Request, Response
 from common.documents.database import Document
 from common.documents.imports import FETCH
 from common.documents.new_imports import Once
-from ingest import idempotency, params, present
+from ingest import dry_run, idempotency, present
 from ingest.accept import accept
-from ingest.bodies import first_header, read_body
-from ingest.edge import FORMAT
 from ingest.errors import NotFoundError
+from ingest.sent import sent_with
 
 PATH = "/api/v1/imports"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_IN_A_THREAD = 16 * 1024  # bytes of parameters beyond which reading them would hold up other requests
 
 
 class ImportsStore(Protocol):
@@ -40,6 +37,20 @@ def checked_id(text: str) -> str:
     return text.lower()
 
 
+def shown(document: Document, *, zone: ZoneInfo, gate: Mapping[str, Any] | None) -> bytes:
+    """Return an import with its state and its links, as JSON. `gate` is its organization's, where that is closed."""
+    image_id = document["image_id"]
+    links = {
+        "self": f"{PATH}/{document['_id']}",
+        "image": None if image_id is None else f"/api/v1/images/{image_id}",
+    }
+    if gate is not None and document["status"] == FETCH.before and document["waiting_for"] is None:
+        # Behind a closed gate most imports are never looked at one by one, and wait for the same.
+        waits = {"waiting_for": gate["waiting_for"], "expected_at": gate.get("expected_at")}
+        document = {**document, **waits}
+    return present.with_state(document, zone=zone, links=links)
+
+
 class ImportsResource:
     """POST /api/v1/imports."""
 
@@ -55,9 +66,10 @@ class ImportsResource:
         zone: ZoneInfo,
         max_body_bytes: int,
         body_seconds: float,
+        asking: dry_run.Asking,
         keys_kept: timedelta,
     ) -> None:
-        self._imports, self._ring = imports, ring
+        self._imports, self._ring, self._asking = imports, ring, asking
         self._clock, self._new_id, self._zone = clock, new_id, zone
         self._max_body_bytes, self._body_seconds = max_body_bytes, body_seconds
         self._keys_kept = keys_kept
@@ -65,17 +77,12 @@ class ImportsResource:
     async def on_post(self, req: Request, resp: Response) -> None:
         """Accept an import. The answer says only that it is written down; what becomes of it, GET tells."""
         key = idempotency.key_of(req.scope["headers"])
-        body = await read_body(req, max_bytes=self._max_body_bytes, seconds=self._body_seconds)
-        sent = {
-            "body": body,
-            "content_type": first_header(req, b"content-type"),
-            "query": req.scope["query_string"],
-            "format": req.scope[FORMAT],
-        }
-        if len(body) + len(sent["query"]) > _IN_A_THREAD:
-            merged, digest = await asyncio.to_thread(_read, sent, key)
-        else:
-            merged, digest = _read(sent, key)
+        merged, digest = await sent_with(
+            req, max_bytes=self._max_body_bytes, seconds=self._body_seconds, digested=key is not None
+        )
+        if (mode := dry_run.mode_of(req)) is not None:
+            resp.data = await dry_run.of_import(merged, req.context.identity, mode=mode, asking=self._asking)
+            return
         once = None if key is None else lambda now: Once(key, digest, until=now + self._keys_kept)
         async with req.context.budget.spend():
             accepted = await accept(
@@ -94,12 +101,6 @@ class ImportsResource:
             resp.context.own.append(("Idempotent-Replayed", "true"))
 
 
-def _read(sent: Mapping[str, Any], key: str | None) -> tuple[dict[str, Any], str]:
-    """Return the merged parameters of a request, and their digest where it has a key."""
-    merged = params.merged(**sent)
-    return merged, "" if key is None else idempotency.digest(merged)
-
-
 class ImportResource:
     """GET /api/v1/imports/{id}."""
 
@@ -114,16 +115,6 @@ class ImportResource:
             document = await self._imports.find(checked_id(import_id))
         if document is None or document["organization_id"] != req.context.identity.organization_id:
             raise NotFoundError
-        image_id = document["image_id"]
-        links = {
-            "self": f"{PATH}/{document['_id']}",
-            "image": None if image_id is None else f"/api/v1/images/{image_id}",
-        }
-        gate = req.context.identity.gate
-        if gate is not None and document["status"] == FETCH.before and document["waiting_for"] is None:
-            # Behind a closed gate most imports are never looked at one by one, and wait for the same.
-            waits = {"waiting_for": gate["waiting_for"], "expected_at": gate.get("expected_at")}
-            document = {**document, **waits}
-        resp.data = present.with_state(document, zone=self._zone, links=links)
+        resp.data = shown(document, zone=self._zone, gate=req.context.identity.gate)
 
     on_head = on_get

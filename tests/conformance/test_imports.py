@@ -12,14 +12,13 @@ import pymongo
 import pytest
 from pymongo.errors import AutoReconnect
 
+from common.documents.claims import Claim, LostClaimError
 from common.documents.database import Document, connect, database, prepare
 from common.documents.imports import (
     ENDED,
     FETCH,
     RENDER,
-    Claim,
     Imports,
-    LostClaimError,
 )
 from common.documents.new_imports import accepted, refused
 from workers.due import OpenWalk, due
@@ -297,10 +296,10 @@ class LosesReplies:
 def test_a_write_whose_reply_was_lost_is_recognised(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim that landed unseen is ours and is counted once; so is the write that ends it."""
     one = store.put(new())
-    monkeypatch.setattr(store.imports, "_imports", LosesReplies(store.db.imports, losses=1))
+    monkeypatch.setattr(store.imports, "_documents", LosesReplies(store.db.imports, losses=1))
     claim = store.claimed(one)
     assert (store.get(one)["fence"], store.get(one)["deliveries"]) == (1, 1)
-    monkeypatch.setattr(store.imports, "_imports", LosesReplies(store.db.imports, losses=1))
+    monkeypatch.setattr(store.imports, "_documents", LosesReplies(store.db.imports, losses=1))
     store.imports.fetched(claim, original=ORIGINAL, now=NOW, due_in=5)
     assert (store.get(one)["status"], store.get(one)["deliveries"]) == ("fetched", 0)
 

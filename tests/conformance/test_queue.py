@@ -15,7 +15,7 @@ import redis
 from common.queue import sturdy
 from common.queue.broker import NAMESPACE, DeadLetters, consumer, producer, worker_client
 from common.queue.depth import depths
-from common.queue.jobs import FetchAttachment, message
+from common.queue.jobs import JOBS, FetchAttachment, message
 from workers.actors import register
 
 WAIT_SECONDS = 20.0
@@ -30,7 +30,7 @@ class Line:
         self.done: list[str] = []
         self.run: Callable[[str], None] = self.done.append
         self.broker = consumer(worker_client(url), [])
-        register(self.broker, run=lambda _queue, import_id: self.run(import_id))
+        register(self.broker, answering={job: lambda name: self.run(name) for job in JOBS})
         self.worker = dramatiq.Worker(self.broker, queues={"fetch"}, worker_threads=2, worker_timeout=50)
 
     def ask(self, count: int = 1) -> list[str]:
@@ -166,7 +166,7 @@ def test_jobs_and_actors_match_one_to_one(redis_url: str) -> None:
     broker = consumer(worker_client(redis_url), [])
     dramatiq.actor(broker=broker, actor_name="stray", queue_name="fetch")(lambda: None)
     with pytest.raises(RuntimeError, match="one to one"):
-        register(broker, run=lambda *_: None)
+        register(broker, answering={job: lambda _: None for job in JOBS})
 
 
 def test_the_middleware_is_the_listed_one(redis_url: str) -> None:

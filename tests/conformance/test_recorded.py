@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,6 +29,7 @@ from common.documents.new_imports import Once, accepted
 from common.documents.users import UsersAtDoor
 from common.queue.broker import NAMESPACE, consumer, door_client, worker_client
 from common.queue.depth import depths
+from common.queue.jobs import JOBS
 from ingest import idempotency, present
 from tests.conformance.test_schedule import Life
 from tests.doors import Door
@@ -173,7 +175,7 @@ class Beside:
 
     def _worker(self, url: str) -> dramatiq.Worker:
         broker = consumer(worker_client(url), [])
-        register(broker, run=self._hear)
+        register(broker, answering={job: partial(self._hear, job.queue) for job in JOBS})
         return dramatiq.Worker(broker, worker_threads=2, worker_timeout=50)
 
     def _hear(self, queue: str, import_id: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from common.documents.database import Document, connect, database, prepare
+from common.documents.groups import Groups
 from common.documents.images import Images
 from common.documents.imports import ENDED, Imports
 from common.documents.new_imports import accepted
@@ -90,14 +91,16 @@ class Life:
         lease = DEFAULTS["LEASE_SECONDS"]
         self.pipeline = Pipeline(
             imports=self.imports,
+            groups=Groups(db),
             images=Images(db),
             organizations=organizations,
             bells=bells,
-            leases=Leases(self.imports, clock=lambda: self.now, lease=lease, every=lease / 3),
+            leases=Leases(clock=lambda: self.now, lease=lease, every=lease / 3),
             gates=gates,
             observe=lambda *_: None,
             fetch=lambda *_: self._meets("fetch"),
             render=lambda *_: self._meets("render"),
+            expand=lambda *_: 0,
             clock=lambda: self.now,
             owner="w",
             lease_seconds=lease,
@@ -105,7 +108,7 @@ class Life:
             chance=self.chance,
         )
         self.sweeper = Sweeper(
-            imports=self.imports,
+            ledgers=(self.imports,),
             organizations=organizations,
             bells=bells,
             gates=gates,

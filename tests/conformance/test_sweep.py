@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import redis
 
+from common.documents.claims import Stage
 from common.documents.clock import StoreClock
 from common.documents.database import Document, connect, database, prepare
-from common.documents.imports import FETCH, RENDER, Imports, Stage
+from common.documents.groups import Groups
+from common.documents.imports import FETCH, RENDER, Imports
 from common.documents.new_imports import accepted
 from common.documents.organizations import Organizations
 from common.queue import depth, tallies
@@ -37,6 +39,7 @@ class World:
         self.redis = door_client(redis_url)
         self.broker = recoverer(self.redis)
         self.imports, self.organizations = Imports(self.db), Organizations(self.db)
+        self.groups = Groups(self.db)
         self.gates = Gates(self.organizations, clock=self.clock)
         self.bells = Doorbells(
             self.redis, self.broker, per_organization=2, now=lambda: self.clock().timestamp()
@@ -46,7 +49,7 @@ class World:
 
     def another(self) -> Sweeper:
         return Sweeper(
-            imports=self.imports,
+            ledgers=(self.imports, self.groups),
             organizations=self.organizations,
             bells=self.bells,
             gates=self.gates,

@@ -28,7 +28,7 @@ from dramatiq.errors import BrokerConnectionError
 
 from common.queue import sturdy
 from common.queue.broker import NAMESPACE, consumer, recover, recoverer, worker_client
-from common.queue.jobs import FetchAttachment, message
+from common.queue.jobs import JOBS, FetchAttachment, message
 from tests.conformance.test_schedule import Life
 from tests.faults import bare
 from tests.stores import free_port, run_valkey
@@ -52,7 +52,7 @@ class Pair:
         self.bare = bare.broker(url, heartbeat_ms=60_000)
         bare.actor(self.done[bare.QUEUE].append, broker=self.bare, actor_name="note", queue_name=bare.QUEUE)
         self.ours: Any = consumer(worker_client(url), [])
-        register(self.ours, run=lambda queue, import_id: self.done[queue].append(import_id))
+        register(self.ours, answering={job: lambda name: self.done["fetch"].append(name) for job in JOBS})
         self.brokers = {bare.QUEUE: self.bare, "fetch": self.ours}
         self.workers = [
             dramatiq.Worker(one, queues={queue}, worker_threads=2, worker_timeout=50)

@@ -22,6 +22,7 @@ from common.settings import SettingsError
 from workers.credentials import CredentialsError
 from workers.operate import (
     doctor,
+    groups,
     looking,
     mending,
     organizations,
@@ -89,6 +90,7 @@ for group in (
     signing,
     queues,
     looking,
+    groups,
     mending,
     verifying,
     rendering,

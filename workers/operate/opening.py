@@ -87,8 +87,12 @@ class Hands:
     @cached_property
     def doorbells(self) -> Doorbells:
         """The doorbells, rung like any process that only asks for work."""
-        limit = self.settings.doorbells_per_organization
-        return Doorbells(self.redis, broker.producer(self.redis), per_organization=limit)
+        return Doorbells(
+            self.redis,
+            broker.producer(self.redis),
+            per_organization=self.settings.doorbells_per_organization,
+            renders_per_organization=self.settings.renders_per_organization,
+        )
 
     @cached_property
     def blobs(self) -> Blobs:

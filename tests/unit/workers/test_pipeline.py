@@ -14,6 +14,7 @@ import mongomock
 import pytest
 
 from common.documents.database import Document
+from common.documents.groups import Groups
 from common.documents.images import Images, image_id_of
 from common.documents.imports import FETCH, RENDER, Imports
 from common.documents.new_imports import accepted
@@ -54,16 +55,19 @@ class Line:
         db = client.imports
         self.db = db
         self.imports, self.images, self.organizations = Imports(db), Images(db), Organizations(db)
+        self.groups = Groups(db)
         self.organizations.add("org", name="Org", source={}, now=NOW)
         self.redis = fakeredis.FakeRedis(version=7)
         self.bells = Doorbells(self.redis, producer(self.redis), per_organization=2)
-        self.leases = Leases(self.imports, clock=lambda: self.now, lease=15, every=5)
+        self.leases = Leases(clock=lambda: self.now, lease=15, every=5)
         self.gates = Gates(self.organizations, clock=lambda: self.now)
         self.fetch: Callable[..., Any] = lambda *_: ORIGINAL
         self.render: Callable[..., Any] = lambda *_: rendered()
+        self.expand: Callable[..., Any] = lambda *_: 0
         self.outcomes: list[tuple[str, str]] = []
         self.pipeline = Pipeline(
             imports=self.imports,
+            groups=self.groups,
             images=self.images,
             organizations=self.organizations,
             bells=self.bells,
@@ -72,6 +76,7 @@ class Line:
             observe=lambda stage, outcome, _seconds: self.outcomes.append((stage, outcome)),
             fetch=lambda *args: self.fetch(*args),
             render=lambda *args: self.render(*args),
+            expand=lambda *args: self.expand(*args),
             clock=lambda: self.now,
             owner="worker",
             lease_seconds=15,
@@ -296,7 +301,7 @@ def test_a_claim_made_while_the_worker_is_told_to_stop_is_given_back(line: Line)
     claim = line.imports.claim(line.get(one), FETCH, owner="worker", now=line.now, lease=15)
     assert claim is not None
     line.leases.interrupt()
-    with line.leases.hold(claim) as stop:
+    with line.leases.hold(line.imports, claim) as stop:
         assert stop.is_set()
 
 

@@ -1,0 +1,117 @@
+"""Tell what a request would do, without doing it: `?dry_run=true` from here, `?dry_run=online` from the source.
+
+Only the query asks for it: in a body the name is a parameter like any other, and echoed. Online, the question
+goes to the workers, since the door speaks to no source. Nothing is written down, here or there, but the question
+and its answer, which live in Redis for seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from falcon.asgi import Request
+from redis.exceptions import RedisError
+
+from common import sources
+from common.queue.questions import Questions
+from ingest import json_text, rack
+from ingest import params as parameters
+from ingest.auth import Identity
+from ingest.errors import ProblemError, TooManyRequestsError, UnavailableError
+from ingest.group_order import judged
+
+WAIT_SECONDS = 10.0
+RETRY_AFTER = 2.0
+MOST_WAITING = 100  # callers of this process; each costs a look at Redis every quarter of a second
+LOOKS = (0.05, 0.25)  # seconds between two looks for an answer, at first and at last
+
+Mode = Literal["offline", "online"]
+_MODES: dict[str, Mode | None] = {"true": "offline", "online": "online", "false": None}
+
+
+def mode_of(req: Request) -> Mode | None:
+    """Return how a request is to be tried out, or None where it is meant. Raises ProblemError (422).
+
+    Whoever misspells it must not find that the import was made.
+    """
+    query = rack.query(req.scope["query_string"])
+    if "dry_run" not in query:
+        return None
+    value = query["dry_run"]
+    if not isinstance(value, str) or value.lower() not in _MODES:
+        detail = "dry_run must be true, online or false."
+        raise ProblemError("parameter_invalid", detail, pointer="#/dry_run")
+    return _MODES[value.lower()]
+
+
+class Asking:
+    """Asks the workers and waits, without holding up anything else."""
+
+    def __init__(
+        self, questions: Questions, *, new_id: Callable[[], str], seconds: float = WAIT_SECONDS
+    ) -> None:
+        self._questions, self._new_id, self._seconds = questions, new_id, seconds
+        self._waiting = 0
+
+    async def ask(self, organization_id: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the workers' answer. Raises UnavailableError and TooManyRequestsError."""
+        if self._waiting >= MOST_WAITING:
+            raise UnavailableError(RETRY_AFTER)
+        question_id = self._new_id()
+        text = json.dumps({"organization_id": organization_id, **question})
+        self._waiting += 1
+        try:
+            if not await asyncio.to_thread(self._questions.ask, question_id, organization_id, text):
+                raise TooManyRequestsError(RETRY_AFTER)
+            try:
+                async with asyncio.timeout(self._seconds):
+                    return await self._answer(question_id)
+            finally:
+                await asyncio.to_thread(self._questions.done, question_id, organization_id)
+        except (RedisError, TimeoutError):
+            raise UnavailableError(RETRY_AFTER) from None
+        finally:
+            self._waiting -= 1
+
+    async def _answer(self, question_id: str) -> dict[str, Any]:
+        pause, longest = LOOKS
+        while True:
+            await asyncio.sleep(pause)
+            if (text := await asyncio.to_thread(self._questions.answer, question_id)) is not None:
+                return dict(json.loads(text))
+            pause = min(pause * 1.3, longest)
+
+
+async def of_import(params: Mapping[str, Any], identity: Identity, *, mode: Mode, asking: Asking) -> bytes:
+    """Return the answer to an import that is only tried out."""
+    sent = dict(params)
+    verdict = sources.judge(
+        import_type=parameters.text(sent, "import_type"), attachment_id=parameters.text(sent, "attachment_id")
+    )
+    problems = [] if verdict.code is None else [{"code": verdict.code, "detail": verdict.detail or ""}]
+    if mode == "offline":
+        return _told(problems)
+    if problems:
+        return _told(problems, record=None, reuses=None, api_calls=0)
+    return _told(**await asking.ask(identity.organization_id, {"record_id": verdict.record_id}))
+
+
+async def of_group(params: Mapping[str, Any], identity: Identity, *, mode: Mode, asking: Asking) -> bytes:
+    """Return the answer to a group that is only tried out."""
+    order = judged(params)
+    problems = [{"code": fault.code, "detail": fault.detail} for fault in order.faults]
+    if mode == "offline":
+        return _told(problems)
+    if problems:
+        return _told(problems, counts=None, api_calls=0)
+    since = order.options["created_since"]
+    options = {**order.options, "created_since": since and since.isoformat()}
+    question = {"album_id": order.album_id, "options": options}
+    return _told(**await asking.ask(identity.organization_id, question))
+
+
+def _told(problems: list[dict[str, str]], **found: Any) -> bytes:
+    return json_text.encoded({"dry_run": True, "accepted": not problems, "problems": problems, **found})

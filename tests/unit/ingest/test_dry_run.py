@@ -1,0 +1,147 @@
+"""A dry run tells what a request would do and does nothing: no document, no job but the question itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+import redis
+
+from common.queue.broker import producer
+from common.queue.questions import AT_ONCE, Questions
+from tests.doors import FORM, ORGANIZATION_ID, Door
+
+CASE, RECORD = "5005800000HEXCtAAP", "00P4I00000zyw3eUAA"
+IMPORTS, GROUPS = "/api/v1/imports", "/api/v1/import_groups"
+
+
+def tried(door: Door, path: str, body: str, mode: str = "true") -> Any:
+    return door.call("POST", f"{path}?dry_run={mode}", headers=[FORM], body=body.encode())
+
+
+def answering(door: Door, answer: dict[str, Any]) -> tuple[threading.Thread, list[Any]]:
+    """Be the workers for one question."""
+    asked: list[Any] = []
+
+    def run() -> None:
+        questions = Questions(door.redis, producer(door.redis))
+        for _ in range(200):
+            for key in door.redis.scan_iter("imports:question:*"):
+                name = key.decode().rpartition(":")[2]
+                asked.append(json.loads(questions.take(name) or "{}"))
+                questions.give(name, json.dumps(answer))
+                return
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, asked
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "codes"),
+    [
+        (IMPORTS, f"attachment_id={RECORD}", []),
+        (IMPORTS, "attachment_id=x", ["attachment_id_invalid"]),
+        (IMPORTS, "", ["attachment_missing"]),
+        (IMPORTS, "import_type=x", ["import_type_unknown"]),
+        (GROUPS, f"album_id={CASE}", []),
+        (GROUPS, "album_id=x&max_bytes=no", ["album_id_invalid", "parameter_invalid"]),
+    ],
+)
+def test_offline_it_judges_and_writes_nothing(path: str, body: str, codes: list[str]) -> None:
+    """200 with three keys in their order, whatever is wrong; nothing is recorded and nobody is asked."""
+    with Door() as door:
+        answer = tried(door, path, body)
+        assert (answer.status, list(answer.json())) == (200, ["dry_run", "accepted", "problems"])
+        assert (answer.json()["dry_run"], answer.json()["accepted"]) == (True, not codes)
+        assert [problem["code"] for problem in answer.json()["problems"]] == codes
+        assert answer["x-token"] is not None
+        assert not door.imports.documents
+        assert not door.groups.documents
+        assert not door.rung
+        assert not door.redis.keys("*")
+
+
+def test_in_a_body_it_is_a_parameter_like_any_other() -> None:
+    """Old clients may send a field of that name: it is echoed, and the import is made."""
+    with Door() as door:
+        answer = door.call("POST", IMPORTS, headers=[FORM], body=b"dry_run=true")
+        assert answer.json()["params"]["dry_run"] == "true"
+        assert len(door.imports.documents) == 1
+
+
+@pytest.mark.parametrize("mode", ["yes", "", "1", "onlin"])
+def test_misspelt_it_makes_nothing(mode: str) -> None:
+    """Whoever means to try must not find that it was done."""
+    with Door() as door:
+        answer = tried(door, IMPORTS, f"attachment_id={RECORD}", mode)
+        assert (answer.status, answer.json()["code"]) == (422, "parameter_invalid")
+        assert not door.imports.documents
+
+
+def test_false_means_what_it_says() -> None:
+    """A client may always send the parameter."""
+    with Door() as door:
+        assert tried(door, IMPORTS, f"attachment_id={RECORD}", "false").json()["params"]["dry_run"] == "false"
+        assert len(door.imports.documents) == 1
+
+
+def test_online_the_workers_answer() -> None:
+    """The question names organization and record; the answer follows the three keys, and nothing stays behind."""
+    found = {"problems": [], "record": {"id": RECORD, "size": 5}, "reuses": None, "api_calls": 1}
+    with Door(dry_run_seconds=5.0) as door:
+        thread, asked = answering(door, found)
+        answer = tried(door, IMPORTS, f"attachment_id={RECORD}", "online")
+        thread.join()
+        assert answer.json() == {"dry_run": True, "accepted": True, **found}
+        assert asked == [{"organization_id": ORGANIZATION_ID, "record_id": RECORD}]
+        assert not door.imports.documents
+        assert not door.redis.keys("imports:*")
+
+
+def test_online_a_group_is_asked_for_with_its_options() -> None:
+    """The workers list as the group's own job would."""
+    with Door(dry_run_seconds=5.0) as door:
+        thread, asked = answering(door, {"problems": [], "counts": {"new": 2}, "api_calls": 3})
+        answer = tried(door, GROUPS, f"album_id={CASE}&created_since=2026-01-01", "online")
+        thread.join()
+        assert answer.json()["counts"] == {"new": 2}
+        assert asked[0]["album_id"] == CASE
+        assert asked[0]["options"]["created_since"] == "2026-01-01T00:00:00+00:00"
+
+
+def test_without_an_answer_it_is_503_and_the_next_one_may_be_asked() -> None:
+    """No worker, no answer: the caller is told when to come back, and no place is kept."""
+    with Door() as door:
+        for _ in range(AT_ONCE + 1):
+            answer = tried(door, IMPORTS, f"attachment_id={RECORD}", "online")
+            assert (answer.status, answer["retry-after"]) == (503, "2")
+
+
+def test_with_redis_away_it_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run needs Redis, where an import does not."""
+
+    class Away:
+        def ask(self, *_: str) -> bool:
+            raise redis.ConnectionError
+
+    with Door(questions=Away()) as door:
+        assert tried(door, IMPORTS, f"attachment_id={RECORD}", "online").status == 503
+        assert door.call("POST", IMPORTS, headers=[FORM], body=b"").status == 200
+
+
+def test_one_organization_asks_few_at_once() -> None:
+    """Whoever tries out records by the thousand takes no more of the workers than importing may."""
+    with Door() as door:
+        questions = Questions(door.redis, producer(door.redis))
+        for number in range(AT_ONCE):
+            assert questions.ask(f"q{number}", ORGANIZATION_ID, "{}")
+        answer = tried(door, IMPORTS, f"attachment_id={RECORD}", "online")
+        assert (answer.status, answer.json()["code"]) == (429, "too_many_requests")
+        assert questions.ask("other", "another organization", "{}")
+        questions.done("q0", ORGANIZATION_ID)
+        assert tried(door, IMPORTS, f"attachment_id={RECORD}", "online").status == 503

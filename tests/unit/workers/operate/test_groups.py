@@ -1,0 +1,55 @@
+"""`imports group`: an operator sees what a group does, and ends it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from common.documents.groups import new_group
+from tests.unit.workers.operate.conftest import ORGANIZATION, Imports
+
+GROUP = "3f0c1a52-5b7e-4b53-9d3f-0a6f5e2b7c11"
+CHILD = "1a0f3d3e-5a4a-4f0e-9a53-5a3b3f7d0001"
+
+
+def put(imports: Imports) -> None:
+    """Write a group that listed three records: one import, one existing, one left out."""
+    group = new_group(
+        GROUP,
+        organization_id=ORGANIZATION,
+        user_id="u",
+        request_id=None,
+        album_id="5005800000HEXCtAAP",
+        source_type="salesforce",
+        options={},
+        now=datetime.now(UTC),
+        due_in=0,
+    )
+    imports.db.import_groups.insert_one(
+        {**group, "status": "expanded", "children": 1, "existing": 1, "fence": 1}
+    )
+    skips = [{"record_id": "a", "code": "not_an_image"}]
+    imports.db.group_skips.insert_one({"group_id": GROUP, "fence": 1, "page": 0, "skips": skips})
+    imports.put(CHILD, group_id=GROUP, group_position=0)
+
+
+def test_a_group_is_found_and_told(imports: Imports) -> None:
+    """`list` has it, `show` counts its imports by state and what was left out by reason; people read the same."""
+    put(imports)
+    (listed,) = imports.json("group", "list")
+    assert (listed["id"], listed["imports"]) == (GROUP, 1)
+    assert imports.json("group", "list", "--organization", "another") == []
+    told = imports.json("group", "show", GROUP.upper())
+    assert told["counts"]["queued"] == 1
+    assert told["skipped"] == {"not_an_image": 1}
+    assert "not_an_image" in imports.run("group", "show", GROUP).output
+
+
+def test_a_group_is_canceled_for_the_sweeper_to_finish(imports: Imports) -> None:
+    """`cancel` marks it; again it changes nothing; an unknown one is said to be unknown."""
+    put(imports)
+    for _ in range(2):
+        assert imports.json("group", "cancel", GROUP) == {"canceled": GROUP}
+    kept = imports.db.import_groups.find_one({"_id": GROUP})
+    assert kept is not None
+    assert (kept["status"], kept["canceling"]) == ("canceled", True)
+    assert imports.run("group", "cancel", CHILD).exit_code == 1

@@ -1,0 +1,133 @@
+"""Answer dry runs: what the source tells of a record or an album, for a caller who waits at the door.
+
+Nothing is claimed and nothing is written but the answer. A question comes as JSON: `organization_id`, and
+either `record_id` or `album_id` with the `options` of a group. The answer is JSON as well: `problems`, what was
+found (`record` and `reuses`, or `counts`), and `api_calls`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import redis
+import structlog
+from pymongo.errors import PyMongoError
+
+from common.documents.database import Document
+from common.documents.groups import child_id_of
+from common.documents.imports import Imports
+from common.documents.organizations import Organizations
+from common.queue.questions import Questions
+from workers.deadlines import Deadline
+from workers.failures import Failure
+from workers.sources.record import ListedRecord, Source
+from workers.stages.look import look_at_album, look_at_record
+from workers.stages.sift import Sift
+
+log = structlog.get_logger(__name__)
+
+SECONDS = 8.0  # the caller waits for ten, and the answer has to travel
+
+
+class Judge(Protocol):
+    """Tells whether an organization's gate is closed: the code and the sentence of what closed it."""
+
+    def closed(self, organization: Document) -> tuple[str, str] | None: ...
+
+
+class DryRuns:
+    """Answers questions. `source_of` opens the source of an organization, `sifting` judges a group's records."""
+
+    def __init__(  # noqa: PLR0913 - everything that has an effect is handed in
+        self,
+        *,
+        questions: Questions,
+        organizations: Organizations,
+        imports: Imports,
+        gates: Judge,
+        source_of: Callable[[Document], Source],
+        sifting: Callable[[Document], Sift],
+        max_bytes: int,
+    ) -> None:
+        self._questions, self._organizations, self._imports = questions, organizations, imports
+        self._gates, self._source_of, self._sifting = gates, source_of, sifting
+        self._max_bytes = max_bytes
+
+    def answer(self, question_id: str) -> None:
+        """Answer one question. Never raises: one that cannot be answered is one whose caller asks again."""
+        try:
+            text = self._questions.take(question_id)
+            if text is None:
+                return  # asked so long ago that nobody waits any more
+            self._questions.give(question_id, json.dumps(self._answered(json.loads(text))))
+        except (redis.RedisError, PyMongoError) as error:
+            log.warning("question not answered", reason=type(error).__name__)
+        except Exception:
+            log.exception("question not answered")
+
+    def _answered(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        organization = self._organizations.find(asked["organization_id"])
+        if organization is None:
+            raise LookupError("a question of an organization that is not there")
+        closed = self._gates.closed(organization)
+        if closed is not None:
+            # A closed gate is probed by imports alone: whoever tries out records must not keep it busy.
+            nothing = {"counts": None} if "album_id" in asked else {"record": None, "reuses": None}
+            return _told(closed, calls=0, **nothing)
+        deadline = Deadline(SECONDS, stopping=threading.Event())
+        if "album_id" in asked:
+            return self._album(organization, asked, deadline)
+        return self._record(organization, asked["record_id"], deadline)
+
+    def _record(self, organization: Document, record_id: str, deadline: Deadline) -> dict[str, Any]:
+        reuses = self._imports.succeeded_with(organization["_id"], record_id)
+        found: dict[str, Any] = {"record": None, "reuses": reuses and reuses["_id"]}
+        try:
+            visit = self._source_of(organization).visit(record_id, deadline=deadline)
+            seen = look_at_record(visit, max_bytes=self._max_bytes)
+        except Failure as failure:
+            return _told((failure.code, failure.detail), calls=failure.calls, **found)
+        record = seen.record
+        found["record"] = {
+            "id": record.id,
+            "name": record.name,
+            "size": record.size,
+            "type": record.content_type,
+            "md5": record.md5,
+        }
+        problem = None if seen.problem is None else (seen.problem.code, seen.problem.detail)
+        return _told(problem, calls=visit.calls, **found)
+
+    def _album(self, organization: Document, asked: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+        options = dict(asked["options"])
+        since = options["created_since"]
+        options["created_since"] = None if since is None else datetime.fromisoformat(since)
+        sift = self._sifting({"album_id": asked["album_id"], "options": options})
+
+        def existing(page: Sequence[ListedRecord]) -> set[str]:
+            ids = {
+                child_id_of(organization["_id"], asked["album_id"], one.record_id): one.record_id
+                for one in page
+            }
+            return {ids[one["_id"]] for one in self._imports.find_many(ids)}
+
+        try:
+            listing = self._source_of(organization).images_of(
+                asked["album_id"],
+                created_since=options["created_since"],
+                include_emails=options["include_emails"],
+                deadline=deadline,
+            )
+            counts = look_at_album(listing, left_out=sift.left_out, existing=existing)
+        except Failure as failure:
+            return _told((failure.code, failure.detail), calls=failure.calls, counts=None)
+        return _told(None, calls=listing.calls, counts=counts)
+
+
+def _told(problem: tuple[str, str] | None, *, calls: int, **found: Any) -> dict[str, Any]:
+    problems = [] if problem is None else [{"code": problem[0], "detail": problem[1]}]
+    return {"problems": problems, **found, "api_calls": calls}

@@ -1,0 +1,88 @@
+"""Tell which records of an album are left out of a group, and why.
+
+Left out is only what is certain from the listing alone: a doubt costs one call, a picture that was wrongly
+left out is missed by nobody until somebody needs it. So claims about the type count where all of them agree.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+
+from workers.sources.record import ListedRecord
+
+GENERIC = frozenset(
+    {"application/octet-stream", "binary/octet-stream", "application/x-unknown", "application/force-download"}
+)
+# Some mail programs and browsers call pictures by application types.
+_PICTURE = re.compile(r"image/|application/(?:x-)?(?:jpe?g|png|gif|tiff?|bmp|heic|heif|photoshop|webp)")
+# How mail programs call what stands in a signature: image001.png, logo.gif, Outlook-a1b2c3.png, …
+_SIGNATURE = re.compile(
+    r"(?:image\d{3}|logo|signature|outlook-|icon|facebook|linkedin|twitter)", re.IGNORECASE
+)
+
+
+CODES = {
+    "kind_not_asked": "The request names other kinds of record.",
+    "not_an_image": "Its name and its type both say that it is no picture.",
+    "attachment_empty": "It has no bytes.",
+    "attachment_too_large": "It is larger than the limit of the request or of the workers.",
+    "signature_logo": "It is a small picture of a mail, named like the logo of a signature.",
+    "duplicate_content": "It has the checksum of another file of the album, which is imported.",
+}
+"""Why a record is left out."""
+
+
+class Sift:
+    """Judges the records of one listing, in their order. Sizes are in bytes.
+
+    `kinds` None takes every kind. A picture with a signature's name that does not hang on the album itself
+    is left out below `logo_bytes`. Remembers 24 bytes or so of each record that has a checksum.
+    """
+
+    def __init__(
+        self, *, album_id: str, kinds: frozenset[str] | None, max_bytes: int, logo_bytes: int
+    ) -> None:
+        self._album_id, self._kinds = album_id, kinds
+        self._max_bytes, self._logo_bytes = max_bytes, logo_bytes
+        self._contents: set[bytes] = set()
+
+    def saw(self, record: ListedRecord) -> None:
+        """Remember the content of a record that is imported."""
+        if record.md5 is not None:
+            self._contents.add(bytes.fromhex(record.md5))
+
+    def left_out(self, record: ListedRecord) -> str | None:
+        """Return the code that says why a record is left out, or None for one to import, which is then seen."""
+        code = self._code(record)
+        if code is None:
+            self.saw(record)
+        return code
+
+    def _code(self, record: ListedRecord) -> str | None:  # noqa: PLR0911 - a reason each
+        if self._kinds is not None and record.kind not in self._kinds:
+            return "kind_not_asked"
+        if is_no_picture(record.content_type, record.name):
+            return "not_an_image"
+        if record.size == 0:
+            return "attachment_empty"
+        if record.size is not None and record.size > self._max_bytes:
+            return "attachment_too_large"
+        if self._is_logo(record):
+            return "signature_logo"
+        if record.md5 is not None and bytes.fromhex(record.md5) in self._contents:
+            return "duplicate_content"
+        return None
+
+    def _is_logo(self, record: ListedRecord) -> bool:
+        small = record.size is not None and record.size < self._logo_bytes
+        named = _SIGNATURE.match(record.name or "") is not None
+        return small and named and record.parent_id != self._album_id
+
+
+def is_no_picture(content_type: str | None, name: str | None) -> bool:
+    """Tell whether everything that is claimed of a file says that it is something else than a picture."""
+    named, _ = mimetypes.guess_type(name or "")
+    claims = [(content_type or "").partition(";")[0].strip().lower(), named or ""]
+    telling = [claim for claim in claims if claim and claim not in GENERIC]
+    return bool(telling) and not any(_PICTURE.match(claim) for claim in telling)
