@@ -16,6 +16,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure
 
+from common.documents.cancel_safe import make_waits_cancel_safe
+
 Document = dict[str, Any]
 Result = TypeVar("Result")
 
@@ -37,6 +39,7 @@ def connect(url: str) -> MongoClient[Document]:
 
 def connect_door(url: str) -> AsyncMongoClient[Document]:
     """Open the client of the door, where one deadline covers selection, connection and the answer."""
+    make_waits_cancel_safe()
     return AsyncMongoClient(
         url,
         timeoutMS=DOOR_TIMEOUT_MS,

@@ -24,6 +24,8 @@ from tests.chaos.product import WORKERS, ChaosWorld
 from tests.chaos.report import Fell, Report
 from tests.chaos.timeline import Timeline
 
+REST_SECONDS = 3.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -146,16 +148,29 @@ def _progress(world: ChaosWorld, load: Load, report: Report) -> str:
 
 
 def _rest(world: ChaosWorld, patience: float, timeline: Timeline) -> None:
-    """Wait until every import has ended and the queues are empty; what has not by then counts as stuck."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        with contextlib.suppress(pymongo.errors.PyMongoError, redis.RedisError):
-            idle = not any(world.redis.exists(f"dramatiq:{queue}.msgs") for queue in QUEUES)
-            if world.db.imports.find_one({"status": {"$in": list(OPEN)}}) is None and idle:
-                timeline.say("at rest")
-                return
+    """Wait until every import has ended and the queues are empty; what has not by then counts as stuck.
+
+    Rest has to last for a while: whoever was stopped and goes on now may still write.
+    """
+    deadline, since = time.monotonic() + patience, None
+    while time.monotonic() < deadline or since is not None:
+        if not _is_at_rest(world):
+            since = None
+        elif since is None:
+            since = time.monotonic()
+        elif time.monotonic() - since > REST_SECONDS:
+            timeline.say("at rest")
+            return
         time.sleep(0.2)
     timeline.say(f"no rest within {patience:g} s")
+
+
+def _is_at_rest(world: ChaosWorld) -> bool:
+    try:
+        idle = not any(world.redis.exists(f"dramatiq:{queue}.msgs") for queue in QUEUES)
+        return idle and world.db.imports.find_one({"status": {"$in": list(OPEN)}}) is None
+    except (pymongo.errors.PyMongoError, redis.RedisError):
+        return False
 
 
 def _judge(world: ChaosWorld, load: Load, report: Report, healed_at: datetime, timeline: Timeline) -> None:

@@ -40,7 +40,7 @@ class Variant:
 QUICK = Variant("acknowledge_before_writing", "lost", "kill web")
 OTHERS = (
     Variant("random_image_id", "duplicate_images", "kill render worker,mongodb mute"),
-    Variant("no_fence", "reverted_states", "pause fetch worker", faults=2),
+    Variant("no_fence", "reverted_states", "pause fetch worker", faults=2, minutes=0.5),
     Variant("no_sweeper", "stuck", "kill fetch worker"),
     Variant("record_before_bytes", "unreadable_thumbnails", "kill render worker"),
 )
