@@ -2,18 +2,22 @@
 
 A message that dramatiq fetched stands in a set of its process until it is acknowledged. It stays there for
 as long as the process lives when the reply to the fetch was lost, when a neighbour in the same batch cannot
-be decoded, or when the acknowledgement timed out (redis-py's TimeoutError is no ConnectionError). No import
-is lost by it, since the sweeper asks again, but the queue's figures would count it for ever.
+be decoded, or when the acknowledgement timed out or was refused by a Redis that is read-only or full (none of
+which is a ConnectionError, the only thing dramatiq tries again). No import is lost by it, since the sweeper
+asks again, but the queue's figures would count it for ever.
 
 So the consumer keeps a list of what it holds and compares: what stands in the set and is not held at two
-looks in a row is put back, or aside if it cannot be read. Upstream: Bogdanp/dramatiq#894 (the timeout); the
-comparison can go when dramatiq makes one of its own.
+looks in a row is put back, or aside if it cannot be read. And it waits for Redis by itself, whatever Redis
+answers: dramatiq would make a new consumer each second, which strands what the old one had fetched ahead, and
+write a traceback each time. Upstream: Bogdanp/dramatiq#894 (the timeout); the comparison can go when
+dramatiq makes one of its own.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -25,6 +29,7 @@ from dramatiq.errors import ConnectionClosed, DecodeError
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 5.0
+AGAIN_SECONDS = 1.0  # a Redis that cannot serve is asked again after so long
 
 
 class SturdyBroker(RedisBroker):
@@ -34,6 +39,21 @@ class SturdyBroker(RedisBroker):
         super().__init__(**parameters)
         self.held: set[str] = set()
         self.lock = threading.Lock()
+        self._is_away = False
+
+    def away(self, error: Exception) -> None:
+        """Say once that Redis cannot serve, whichever thread finds out first."""
+        with self.lock:
+            news, self._is_away = not self._is_away, True
+        if news:
+            log.warning("queue away", reason=type(error).__name__)
+
+    def back(self) -> None:
+        """Say once that Redis serves again."""
+        with self.lock:
+            news, self._is_away = self._is_away, False
+        if news:
+            log.warning("queue back")
 
     @property
     def consumer_class(self) -> type[_RedisConsumer]:
@@ -52,8 +72,9 @@ class SturdyConsumer(_RedisConsumer):
         self._looked_at = time.monotonic()
 
     def __next__(self) -> MessageProxy | None:
-        """Return the next message, or None after a pause; skip what cannot be read."""
+        """Return the next message, or None after a pause; skip what cannot be read, wait for Redis."""
         message: MessageProxy | None = None
+        asks = not self.message_cache and self.outstanding_message_count < self.prefetch
         try:
             if time.monotonic() - self._looked_at > LOOK_SECONDS:
                 self._looked_at = time.monotonic()
@@ -68,24 +89,32 @@ class SturdyConsumer(_RedisConsumer):
                 self.queued_message_ids.discard(message.message_id)
             log.warning("undecodable message", queue=self.queue_name)  # the comparison puts it aside
             return None
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise ConnectionClosed(error) from None
+        except (ConnectionClosed, redis.RedisError) as error:
+            self.broker.away(error)
+            time.sleep(AGAIN_SECONDS)
+            return None
+        if asks:
+            self.broker.back()
         return message
 
     def ack(self, message: MessageProxy) -> None:
-        """Acknowledge. A timeout is a lost connection: dramatiq then tries again until it succeeds."""
-        try:
-            super().ack(message)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise ConnectionClosed(error) from None
-        self._let_go(message)
+        """Acknowledge, however long it takes: an acknowledgement given up would strand the message."""
+        self._insist(super().ack, message)
 
     def nack(self, message: MessageProxy) -> None:
         """Put aside; as for `ack`."""
-        try:
-            super().nack(message)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise ConnectionClosed(error) from None
+        self._insist(super().nack, message)
+
+    def _insist(self, settle: Callable[[MessageProxy], None], message: MessageProxy) -> None:
+        while True:
+            try:
+                settle(message)
+            except (ConnectionClosed, redis.RedisError) as error:
+                self.broker.away(error)
+                time.sleep(AGAIN_SECONDS)
+            else:
+                break
+        self.broker.back()
         self._let_go(message)
 
     def requeue(self, messages: Any) -> None:

@@ -60,6 +60,7 @@ def until(holds: Callable[[], bool]) -> None:
 @pytest.fixture
 def line(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setattr(sturdy, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(sturdy, "AGAIN_SECONDS", 0.1)
     line = Line(redis_url)
     yield line
     line.close()
@@ -124,27 +125,38 @@ def test_a_lost_reply_to_a_fetch_strands_nothing(line: Line, monkeypatch: pytest
         return reply
 
     monkeypatch.setattr(line.broker, "do_fetch", loses_the_first, raising=False)
-    monkeypatch.setattr(dramatiq.worker, "CONSUMER_RESTART_DELAY_SECS", 0.1)
     line.worker.start()
     until(lambda: sorted(line.done) == sorted(ids) and line.left() == 0)
     assert lost.is_set()
 
 
-def test_a_timeout_of_an_acknowledgement_is_tried_again(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    """redis-py's TimeoutError, which dramatiq does not know, does not leave the message behind (F9)."""
-    ack, timed_out = line.broker._dispatch("ack"), threading.Event()
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        redis.TimeoutError("frozen"),
+        redis.ConnectionError("reset"),
+        redis.ReadOnlyError("You can't write against a read only replica."),
+        redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        redis.ResponseError("MISCONF Errors writing to the AOF file: No space left on device"),
+    ],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_a_failed_acknowledgement_is_tried_again(
+    line: Line, monkeypatch: pytest.MonkeyPatch, trouble: redis.RedisError
+) -> None:
+    """Whatever Redis answers, of which dramatiq knows lost connections only, no message is left behind (F9)."""
+    ack, failed = line.broker._dispatch("ack"), threading.Event()
 
-    def times_out_once(*args: Any) -> Any:
-        if not timed_out.is_set():
-            timed_out.set()
-            raise redis.TimeoutError("frozen")
+    def fails_once(*args: Any) -> Any:
+        if not failed.is_set():
+            failed.set()
+            raise trouble
         return ack(*args)
 
-    monkeypatch.setattr(line.broker, "do_ack", times_out_once, raising=False)
-    monkeypatch.setattr(dramatiq.worker, "POST_PROCESS_MESSAGE_RETRY_DELAY_SECS", 0.1)
+    monkeypatch.setattr(line.broker, "do_ack", fails_once, raising=False)
     line.ask(1)
     line.worker.start()
-    until(lambda: timed_out.is_set() and line.left() == 0)
+    until(lambda: failed.is_set() and line.left() == 0)
     assert len(line.done) == 1
 
 
