@@ -61,7 +61,7 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._weather = FAIR
-        self._drop: bytes | None = None
+        self._drop: tuple[bytes, ...] | None = None
         self.dropped = 0  # answers that were lost on demand
         self._joined: set[_Joined] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,8 +93,8 @@ class Proxy:
         finally:
             self.be(FAIR)
 
-    def drop_reply(self, containing: bytes = b"") -> None:
-        """Deliver the next request that holds these bytes, lose its answer, and reset its connection."""
+    def drop_reply(self, *containing: bytes) -> None:
+        """Deliver the next request that holds all of these, lose its answer, and reset its connection."""
         self._drop = containing
 
     def close(self) -> None:
@@ -180,7 +180,7 @@ class Proxy:
                     one.spoiled = True
                     continue
                 await self._delay(weather, len(piece))
-                if way == "up" and self._drop is not None and self._drop in piece:
+                if way == "up" and self._drop is not None and all(part in piece for part in self._drop):
                     self._drop, one.losing = None, True
                 if way == "down" and one.losing:
                     self.dropped += 1
