@@ -44,8 +44,10 @@ class Ground:
             self._start("redis", 0)
             self.mongodb = self._proxy(self.server("mongodb").port)
             self.redis = self._proxy(self.server("redis").port)
+            # Direct, or the driver would go to where the server says that it listens, past the proxy.
+            options_of_url = "retryWrites=false&directConnection=true"
             named = {
-                "MONGODB_URL": f"mongodb://127.0.0.1:{self.mongodb.port}/{DATABASE}?retryWrites=false",
+                "MONGODB_URL": f"mongodb://127.0.0.1:{self.mongodb.port}/{DATABASE}?{options_of_url}",
                 "REDIS_URL": f"redis://127.0.0.1:{self.redis.port}/0",
                 **(environ or {}),
             }
