@@ -61,6 +61,8 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._weather = FAIR
+        self._moving = asyncio.Event()
+        self._moving.set()
         self._drop: tuple[bytes, ...] | None = None
         self.dropped = 0  # answers that were lost on demand
         self._joined: set[_Joined] = set()
@@ -117,6 +119,10 @@ class Proxy:
 
     async def _change(self, weather: Weather) -> None:
         before, self._weather = self._weather, weather
+        if weather.stall:
+            self._moving.clear()
+        else:
+            self._moving.set()
         if weather.refuse or weather.reset:
             self._reset(all_of_them=True)
         elif before.lose and before.lose != weather.lose:
@@ -173,8 +179,7 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while piece := await source.read(PIECE):
-                while self._weather.stall:
-                    await asyncio.sleep(0.02)
+                await self._moving.wait()
                 weather = self._weather
                 if weather.lose == way:
                     one.spoiled = True

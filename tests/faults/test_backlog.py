@@ -134,9 +134,7 @@ def backlog(mongodb_url: str, redis_url: str) -> Iterator[Backlog]:
         pytest.param(100_000, 30, id="100,000", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )
-def test_a_backlog_is_taken_in_bites_and_multiplies_nothing(
-    backlog: Backlog, count: int, looks: int
-) -> None:
+def test_a_backlog_is_taken_in_bites_and_multiplies_nothing(backlog: Backlog, count: int, looks: int) -> None:
     """Each look reads and writes a bounded number of documents; two sweepers and an emptied Redis ring no
     more bells than an organization may have out, and none twice."""
     backlog.fill(count)
@@ -157,7 +155,9 @@ def assert_a_handful(asked: list[str]) -> None:
     assert len(asked) == len(set(asked))
 
 
-def test_a_backlog_that_redis_cannot_take_stays_due(backlog: Backlog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backlog_that_redis_cannot_take_stays_due(
+    backlog: Backlog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With Redis away a look pushes nothing forward, so that the first one after it asks for all the same."""
     backlog.fill(1_000)
     sweeper = backlog.sweeper()

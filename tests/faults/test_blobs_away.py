@@ -88,7 +88,9 @@ def in_trouble(world: World, name: str) -> list[str]:
 
 def met(document: dict[str, Any]) -> bool:
     """Tell whether an import has come back from a stage because a store could not serve."""
-    return any(entry.get("code") in ("blobs_unavailable", "spool_unavailable") for entry in document["history"])
+    return any(
+        entry.get("code") in ("blobs_unavailable", "spool_unavailable") for entry in document["history"]
+    )
 
 
 def heals(world: World, since: int) -> None:
@@ -166,6 +168,7 @@ def test_a_file_that_is_lost_later_is_a_404_with_a_code(world: World, small_disk
     world.rest()
     image = world.image(world.get(import_id)["image_id"])
     kept = world.db.images.find_one({"_id": image["id"]})
+    assert kept is not None
     keys = [kept["original"]["key"], *(one["key"] for one in kept["thumbnails"])]
     urls = [image["original"]["url"], *(one["url"] for one in image["thumbnails"])]
     for key, url in zip(keys, urls, strict=True):

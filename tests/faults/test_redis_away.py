@@ -76,14 +76,21 @@ TROUBLES: dict[str, Trouble] = {
     "is out of memory": full,
 }
 TELLERS = ("web", "sweeper", "fetch", "render", "render")  # each may say it once
-QUICK = ("refuses", "is not heard", "is far away", "is frozen", "starts empty", "is read-only", "is out of memory")
+QUICK = (
+    "refuses",
+    "is not heard",
+    "is far away",
+    "is frozen",
+    "starts empty",
+    "is read-only",
+    "is out of memory",
+)
 
 
 def rows() -> list[object]:
     """Every trouble with a handful of imports or, in the full matrix, with many."""
     few = [
-        pytest.param(kind, 8, id=kind, marks=[] if kind in QUICK else [pytest.mark.slow])
-        for kind in TROUBLES
+        pytest.param(kind, 8, id=kind, marks=[] if kind in QUICK else [pytest.mark.slow]) for kind in TROUBLES
     ]
     many = [
         pytest.param(kind, 200, id=f"{kind}, many", marks=[pytest.mark.slow, pytest.mark.timeout(600)])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults.ground import Ground
+from workers.sources.salesforce.standing import SUSPECTS
 
 Trouble = Callable[[Ground], AbstractContextManager[None]]
 PROBE_SECONDS = 5.0
@@ -62,7 +63,11 @@ def rows() -> list[object]:
 
 @pytest.mark.parametrize(("kind", "count"), rows())
 def test_an_outage_of_salesforce_fails_nothing(ground: Ground, kind: str, count: int) -> None:
-    """The gate closes once, one import in five seconds tries it, none counts an attempt, all are done after it."""
+    """The gate closes once, one import in five seconds tries it, none fails, and all are done after it.
+
+    Whether a 503 or a reset is about a record or about the organization shows at the third record: no more
+    than the two before it have counted an attempt. A refused connection is never about a record.
+    """
     since = ground.place()
     with TROUBLES[kind](ground):
         ids, _ = ground.post(count)
@@ -74,7 +79,8 @@ def test_an_outage_of_salesforce_fails_nothing(ground: Ground, kind: str, count:
         assert probes <= lasted / PROBE_SECONDS + 1
         assert {document["status"] for document in ground.kept(ids).values()} <= {"queued", "fetching"}
     ground.heals(since)
-    assert [one for one, document in ground.kept(ids).items() if document["attempts"]] == []
+    attempts = [document["attempts"] for document in ground.kept(ids).values()]
+    assert sum(attempts) <= (0 if kind == "refuses" else SUSPECTS - 1)
     assert ground.gate() is None
     assert len(ground.said(since, "gate closed")) == len(ground.said(since, "gate opened")) == 1
 
