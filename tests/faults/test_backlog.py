@@ -130,7 +130,7 @@ def backlog(mongodb_url: str, redis_url: str) -> Iterator[Backlog]:
 @pytest.mark.parametrize(
     ("count", "looks"),
     [
-        pytest.param(5_000, 3, id="5,000"),
+        pytest.param(3_000, 2, id="3,000"),
         pytest.param(100_000, 30, id="100,000", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )

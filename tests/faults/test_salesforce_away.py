@@ -46,7 +46,7 @@ TROUBLES: dict[str, Trouble] = {
     "is not available after login": answers(kind="status", status=503, path="/services/data/"),
     "ends each connection": answers(kind="reset"),
 }
-QUICK = ("refuses", "is not available")
+QUICK = ("refuses",)
 
 
 def rows() -> list[object]:
