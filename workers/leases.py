@@ -1,7 +1,8 @@
 """Hold claims while work is going on, from a thread that does nothing else.
 
 Decoding never delays a renewal, because decoding happens in other processes. A claim that turns out to be
-lost, by an expired lease or because the import was canceled, tells its work to stop.
+lost, by an expired lease or because the import was canceled, tells its work to stop. A claim whose end MongoDB
+did not hear is owed: it is given back once MongoDB listens, before anybody takes this worker for dead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import datetime
 import structlog
 from pymongo.errors import PyMongoError
 
-from common.documents.claims import Claim, Claims
+from common.documents.claims import Claim, Claims, LostClaimError
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +27,8 @@ class Leases:
         self._clock = clock
         self._lease, self._every = lease, every
         self._held: dict[tuple[str, int], tuple[Claims, Claim, threading.Event]] = {}
+        self._owed: list[tuple[Claims, Claim]] = []
+        self._is_away = False
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._interrupted = threading.Event()
@@ -68,20 +71,45 @@ class Leases:
         for *_, stop in held:
             stop.set()
 
-    def renew(self) -> None:
-        """Renew every claim once. A store that is away changes nothing: nobody judges leases then either."""
+    def owe(self, ledger: Claims, claim: Claim) -> None:
+        """Give a claim back as soon as MongoDB answers: nobody works under it any more."""
         with self._lock:
-            held = list(self._held.values())
-        for ledger, claim, stop in held:
-            try:
+            self._owed.append((ledger, claim))
+
+    def renew(self) -> None:
+        """Renew every claim once, and give back what is owed.
+
+        A store that is away changes nothing: nobody judges leases then either.
+        """
+        with self._lock:
+            held, owed = list(self._held.values()), list(self._owed)
+        if not held and not owed:
+            return
+        try:
+            for ledger, claim, stop in held:
                 if not ledger.renew(claim, now=self._clock(), lease=self._lease):
                     log.warning("claim lost", stage=claim.stage.name, id=claim.id, fence=claim.fence)
                     stop.set()
-            except PyMongoError as error:
-                log.warning(
-                    "claim not renewed", stage=claim.stage.name, id=claim.id, reason=type(error).__name__
-                )
-                return
+            for ledger, claim in owed:
+                self._release(ledger, claim)
+        except PyMongoError as error:
+            if not self._is_away:
+                log.warning("claims not renewed", reason=type(error).__name__)
+            self._is_away = True
+        else:
+            if self._is_away:
+                log.warning("claims renewed again")
+            self._is_away = False
+
+    def _release(self, ledger: Claims, claim: Claim) -> None:
+        try:
+            ledger.released(claim, now=self._clock())
+        except LostClaimError:
+            pass  # it never arrived, or its end did, or somebody has taken it back
+        else:
+            log.info("claim given back", stage=claim.stage.name, id=claim.id, fence=claim.fence)
+        with self._lock:
+            self._owed.remove((ledger, claim))
 
     def _run(self) -> None:
         while not self._ended.wait(self._every):

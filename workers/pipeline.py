@@ -24,7 +24,7 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from common.crashpoints import reached
-from common.documents.claims import Claim, Claims, LostClaimError, Stage
+from common.documents.claims import Claim, Claims, LostClaimError, Stage, UnheardClaimError
 from common.documents.database import Document, insist
 from common.documents.groups import EXPAND, Groups
 from common.documents.images import Images, image_id_of
@@ -93,6 +93,7 @@ class Pipeline:
         self._bells, self._leases, self._gates, self._observe = bells, leases, gates, observe
         self._clock, self._owner, self._lease, self._max_attempts = clock, owner, lease_seconds, max_attempts
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
+        self._is_away = False  # MongoDB, as far as the latest message knows
         self.steps = {
             step.stage.name: step
             for step in (
@@ -121,7 +122,13 @@ class Pipeline:
                 self._look(step, seen)
         except PyMongoError as error:
             # Its due_at stands in the document: whoever sweeps after the outage asks for it again.
-            log.warning("documents away", stage=stage, reason=type(error).__name__, **named)
+            if isinstance(error, UnheardClaimError):
+                self._leases.owe(step.ledger, error.claim)
+            if not self._is_away:  # once in an outage, whatever messages it meets
+                log.warning("documents away", stage=stage, reason=type(error).__name__, **named)
+            self._is_away = True
+        else:
+            self._is_away = False
 
     def _look(self, step: Step, seen: Document) -> None:
         stage, organization_id = step.stage, seen["organization_id"]
@@ -159,28 +166,13 @@ class Pipeline:
 
     def _carry_out(self, step: Step, claim: Claim, organization: Document) -> None:
         """Do the work of a claim and end it, one way or another; one log line tells of it."""
-        began, details = time.monotonic(), {}
+        began = time.monotonic()
         with self._leases.hold(step.ledger, claim) as stop:
             try:
-                result = step.work(claim, organization, stop)
-                reached(f"{step.stage.name}.done")
-                step.finish(claim, result)
-                reached(f"{step.stage.name}.ended")
-                outcome = "done"
-            except LostClaimError:
-                outcome = "lost"
-            except Failure as failure:
-                outcome = self._settle(step, claim, failure)
-                details = {"code": failure.code}
+                outcome, code = self._ended(step, claim, organization, stop)
             except PyMongoError:
+                self._leases.owe(step.ledger, claim)
                 raise
-            except Exception:
-                log.exception("unexpected failure", stage=step.stage.name)
-                unexpected = Transient(
-                    "internal_error", "Something unexpected happened; the workers' log tells."
-                )
-                outcome = self._settle(step, claim, unexpected)
-                details = {"code": unexpected.code}
         seconds = time.monotonic() - began
         log.info(
             "stage ended",
@@ -188,11 +180,32 @@ class Pipeline:
             outcome=outcome,
             seconds=round(seconds, 3),
             fence=claim.fence,
-            **details,
+            **({} if code is None else {"code": code}),
         )
         self._after(step, claim, organization, outcome)
         with contextlib.suppress(redis.RedisError):
             self._observe(step.stage.name, outcome, seconds)
+
+    def _ended(
+        self, step: Step, claim: Claim, organization: Document, stop: threading.Event
+    ) -> tuple[str, str | None]:
+        """Do the work and write down how it ended; return the outcome's name and the code of a failure."""
+        try:
+            result = step.work(claim, organization, stop)
+            reached(f"{step.stage.name}.done")
+            step.finish(claim, result)
+            reached(f"{step.stage.name}.ended")
+        except LostClaimError:
+            return "lost", None
+        except Failure as failure:
+            return self._settle(step, claim, failure), failure.code
+        except PyMongoError:
+            raise
+        except Exception:
+            log.exception("unexpected failure", stage=step.stage.name)
+            unexpected = Transient("internal_error", "Something unexpected happened; the workers' log tells.")
+            return self._settle(step, claim, unexpected), unexpected.code
+        return "done", None
 
     def _after(self, step: Step, claim: Claim, organization: Document, outcome: str) -> None:
         """Ring for what comes next. All of it is a hint: what gets lost here, the sweeper asks for."""

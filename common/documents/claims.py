@@ -6,7 +6,8 @@ The document is the truth and its own outbox; a message in Redis only says «loo
 - `fence` counts claims and never goes back. Every write of a claim's holder names the fence and the status
   that the claim set, so whatever a worker writes after it lost its claim matches nothing.
 - `deliveries` counts the claims that nobody ended: it is raised by the claim, before the risky work, and
-  lowered by the write that ends it, whatever the end. So only killed workers use it up.
+  lowered by the write that ends it, whatever the end. So only killed workers use it up: one that MongoDB
+  did not hear gives its claim back later.
 - `attempts` counts answers that were no good, `stages.*.attempts` those of one stage, which has the budget.
 - `due_at` is the promise that someone will look again. Open documents have one, ended ones have none.
 - `open.<stage>` holds the time of acceptance under the stage that is next, while the document is open.
@@ -58,10 +59,19 @@ class Claim:
     document: Document  # as it was when claimed
     probe: bool = False  # whether it was let through a closed gate
     calls: int = 0  # that the work has cost, of the source's allowance
+    mark: str = ""  # that the claim has left; gone with the next change of the document
 
 
 class LostClaimError(Exception):
     """Somebody else has the document now, or it has ended: the work in hand is to be thrown away."""
+
+
+class UnheardClaimError(ConnectionFailure):
+    """MongoDB went away before it said whether a claim is in place; if it is, nobody works under it."""
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__("no answer to a claim")
+        self.claim = claim
 
 
 class Claims:
@@ -94,7 +104,10 @@ class Claims:
     # -- one claim, from its beginning to each of its ends ----------------------------------------------
 
     def claim(self, seen: Document, stage: Stage, *, owner: str, now: datetime, lease: float) -> Claim | None:
-        """Claim a document just read, unless it is not there to be claimed (any more, or yet)."""
+        """Claim a document just read, unless it is not there to be claimed (any more, or yet).
+
+        Raises UnheardClaimError where nobody can say: the claim in it is to be `released`.
+        """
         if seen["status"] != stage.before or (seen["not_before"] or now) > now:
             return None
         until = now + timedelta(seconds=lease)
@@ -113,10 +126,13 @@ class Claims:
             },
             "$inc": {"fence": 1, "deliveries": 1},
         }
-        event = {"event": stage.doing, "fence": seen["fence"] + 1, "owner": owner}
-        if not self._change(seen, stage.before, change, event=event, now=now):
-            return None
-        return Claim(seen["_id"], seen["fence"] + 1, stage, seen)
+        claim = Claim(seen["_id"], seen["fence"] + 1, stage, seen, mark=str(uuid.uuid4()))
+        event = {"event": stage.doing, "fence": claim.fence, "owner": owner}
+        try:
+            won = self._change(seen, stage.before, change, event=event, now=now, mark=claim.mark)
+        except ConnectionFailure as error:
+            raise UnheardClaimError(claim) from error
+        return claim if won else None
 
     def renew(self, claim: Claim, *, now: datetime, lease: float) -> bool:
         """Hold a claim for one more lease. False where it is lost."""
@@ -137,9 +153,16 @@ class Claims:
 
     def given_back(self, claim: Claim, *, now: datetime) -> None:
         """End a claim without a result: this worker stops, the next one may begin at once."""
-        self._end(
-            claim, claim.stage.before, {"due_at": now, "asks": 0}, now=now, event={"event": "given back"}
-        )
+        again = {"due_at": now, "asks": 0}
+        self._end(claim, claim.stage.before, again, now=now, event={"event": "given back"})
+
+    def released(self, claim: Claim, *, now: datetime) -> None:
+        """Give back a claim that its worker lost sight of, if it is in place and nothing has happened since.
+
+        Its fence alone does not show that: where it never arrived, another one may have been made of it.
+        """
+        again, untouched = {"due_at": now, "asks": 0}, {"mark": claim.mark}
+        self._end(claim, claim.stage.before, again, now=now, event={"event": "given back"}, also=untouched)
 
     def tried(self, claim: Claim, *, code: str, delay: float, now: datetime) -> None:
         """End a claim with a counted attempt; the next one comes after `delay` seconds."""
@@ -270,6 +293,7 @@ class Claims:
         now: datetime,
         event: Document | None = None,
         count: Mapping[str, int] | None = None,
+        also: Document | None = None,
     ) -> None:
         """End a claim: the delivery is given back in the same write. Raises LostClaimError."""
         free = {name: value for name, value in FREE.items() if name not in fields}
@@ -281,7 +305,7 @@ class Claims:
             change["$unset"] = UNSET
         held = {"_id": claim.id, "fence": claim.fence}
         told = {"event": status, "fence": claim.fence, **(event or {})}
-        if not self._change(held, claim.stage.doing, change, event=told, now=now):
+        if not self._change(held, claim.stage.doing, change, event=told, now=now, also=also):
             raise LostClaimError(claim.id)
 
     def _change(  # noqa: PLR0913 - all of it by keyword
@@ -293,12 +317,13 @@ class Claims:
         event: Document | None,
         now: datetime,
         also: Document | None = None,
+        mark: str | None = None,
     ) -> bool:
         """Compare and set on `{_id, fence, status}`. True where the change is in place.
 
         When the connection fails the change may have landed: it is tried once more, and then its mark tells.
         """
-        mark = str(uuid.uuid4())
+        mark = mark or str(uuid.uuid4())
         change = {**change, "$set": {**change["$set"], "mark": mark, "updated_at": now}}
         if event is not None:
             change["$push"] = {"history": {"$each": [{"at": now, **event}], "$slice": -HISTORY}}
