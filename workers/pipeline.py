@@ -190,22 +190,24 @@ class Pipeline:
         self, step: Step, claim: Claim, organization: Document, stop: threading.Event
     ) -> tuple[str, str | None]:
         """Do the work and write down how it ended; return the outcome's name and the code of a failure."""
+        code = None
         try:
             result = step.work(claim, organization, stop)
             reached(f"{step.stage.name}.done")
             step.finish(claim, result)
             reached(f"{step.stage.name}.ended")
+            outcome = "done"
         except LostClaimError:
-            return "lost", None
+            outcome = "lost"
         except Failure as failure:
-            return self._settle(step, claim, failure), failure.code
+            outcome, code = self._settle(step, claim, failure), failure.code
         except PyMongoError:
             raise
         except Exception:
             log.exception("unexpected failure", stage=step.stage.name)
             unexpected = Transient("internal_error", "Something unexpected happened; the workers' log tells.")
-            return self._settle(step, claim, unexpected), unexpected.code
-        return "done", None
+            outcome, code = self._settle(step, claim, unexpected), unexpected.code
+        return outcome, code
 
     def _after(self, step: Step, claim: Claim, organization: Document, outcome: str) -> None:
         """Ring for what comes next. All of it is a hint: what gets lost here, the sweeper asks for."""
