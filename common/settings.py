@@ -278,6 +278,18 @@ TABLE: tuple[Setting, ...] = (
         "Size below which a group leaves out a picture of a mail that is named like a signature's logo; 0 takes all.",
     ),
     Setting("MAX_PIXELS", _number(1, 10**9), "100000000", "Largest picture that is decoded, in pixels."),
+    Setting(
+        "THUMBNAILS",
+        _text,
+        "large 1280, medium 480, small 160",
+        "Which thumbnails are made, and how (docs/reference/pictures.md); an organization may have its own.",
+    ),
+    Setting(
+        "GPS_POLICY",
+        _choice("keep", "round", "drop"),
+        "keep",
+        "What the record keeps of where a picture was taken: all, about a kilometre, nothing.",
+    ),
     Setting("RENDER_SECONDS", _number(0.5, 600, float), "20", "Time in which one picture must be rendered."),
     Setting(
         "RENDER_MEMORY_BYTES", _number(256 * 2**20, 2**40), "1610612736", "Address space of a decoding child."
@@ -344,6 +356,8 @@ class Settings:
     renders_per_organization: int
     signature_logo_bytes: int
     max_pixels: int
+    thumbnails: str
+    gps_policy: str
     render_seconds: float
     render_memory_bytes: int
     render_reuse: int

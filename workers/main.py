@@ -45,6 +45,7 @@ from workers.leases import Leases
 from workers.orphans import watch_parent
 from workers.pipeline import Pipeline
 from workers.quota import Allowances, rule_of
+from workers.recipes import usual_recipe
 from workers.shared_sessions import RedisSession
 from workers.sources import Sources
 from workers.sources.surroundings import Surroundings
@@ -84,7 +85,8 @@ def start() -> None:
     """Build this worker process and hand its broker to dramatiq."""
     try:
         settings = Settings.load(os.environ)
-    except SettingsError as mistakes:
+        recipe = usual_recipe(settings.thumbnails)
+    except (SettingsError, ValueError) as mistakes:
         sys.stderr.write(f"{mistakes}\n")
         raise SystemExit(2) from None
     process = process_name(sys.argv)
@@ -112,6 +114,7 @@ def start() -> None:
             memory_bytes=settings.render_memory_bytes,
             accept_truncated=settings.accept_truncated,
         ),
+        recipe=recipe,
         reuse=settings.render_reuse,
     )
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
@@ -153,7 +156,13 @@ def start() -> None:
             max_bytes=settings.max_original_bytes,
             seconds=settings.blob_seconds,
         ),
-        render=rendering(decoder=decoder, blobs=blobs, spool_dir=settings.spool_dir),
+        render=rendering(
+            decoder=decoder,
+            blobs=blobs,
+            spool_dir=settings.spool_dir,
+            recipe=recipe,
+            gps_policy=settings.gps_policy,
+        ),
         expand=expanding(
             sources=sources,
             blobs=blobs,

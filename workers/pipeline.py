@@ -227,8 +227,13 @@ class Pipeline:
         entry = image_entry(claim.document, rendered, image_id=image_id, now=self._clock())
         self._write(lambda: self._images.record(entry))
         reached("record.entered")
+        twin = insist(lambda: self._images.twin_of(entry), seconds=WRITE_PATIENCE_SECONDS)
         try:
-            self._write(lambda: self._imports.succeeded(claim, image_id=image_id, now=self._clock()))
+            self._write(
+                lambda: self._imports.succeeded(
+                    claim, image_id=image_id, duplicate_of=twin, now=self._clock()
+                )
+            )
         except LostClaimError:
             now_there = self._imports.find(claim.id)
             if now_there is not None and now_there["status"] == "canceled":

@@ -10,7 +10,20 @@ from typing import Any
 from workers.stages.render import Rendered
 
 # What a picture may tell of itself; left out of the entry where it does not.
-_OPTIONAL = ("format", "taken_at", "camera", "gps", "placeholder")
+_OPTIONAL = (
+    "format",
+    "frames",
+    "orientation",
+    "color_space",
+    "taken_at",
+    "camera",
+    "lens",
+    "exposure",
+    "gps",
+    "placeholder",
+    "dhash",
+    "dominant_color",
+)
 
 
 def image_entry(
@@ -38,7 +51,12 @@ def image_entry(
         "recipe": rendered.recipe,
         "created_at": now,
     }
-    told = {name: getattr(rendered, name) for name in _OPTIONAL}
     if rendered.partial:
         entry["partial"] = True
-    return {**entry, **{name: value for name, value in told.items() if value is not None}}
+    return {**entry, **told(rendered)}
+
+
+def told(rendered: Rendered) -> dict[str, Any]:
+    """Return what a picture told of itself."""
+    values = {name: getattr(rendered, name) for name in _OPTIONAL}
+    return {name: value for name, value in values.items() if value is not None}
