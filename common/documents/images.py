@@ -41,6 +41,15 @@ class Images:
             upsert=True,
         )
 
+    def refresh(self, image_id: str, fields: Document) -> None:
+        """Put other thumbnails, and what was seen with them, in the place of those of an entry that is there."""
+        self._images.update_one({"_id": image_id}, {"$set": fields})
+
+    def after(self, image_id: str, match: Document, *, limit: int) -> list[Document]:
+        """Return the next images by id, for a walk over all of them."""
+        found = self._images.find({**match, "_id": {"$gt": image_id}}).sort("_id", 1).limit(limit)
+        return list(found)
+
     def remove(self, image_id: str) -> None:
         """Take an entry back whose import was canceled while it was being made."""
         self._images.delete_one({"_id": image_id})

@@ -43,8 +43,8 @@ class Imports(Claims):
     noun = "import"
     again = "Look at the picture and the workers' logs; `imports retry` tries it again."
 
-    def __init__(self, db: Database[Document]) -> None:
-        super().__init__(db.imports)
+    def __init__(self, db: Database[Document], *, collection: str = "imports") -> None:
+        super().__init__(db[collection])
 
     def add_many(self, documents: list[Document]) -> set[str]:
         """Write imports down, all that are not there yet; return the ids of those that were. Safe to repeat."""

@@ -56,6 +56,18 @@ def image_entry(
     return {**entry, **told(rendered)}
 
 
+def renewed(rendered: Rendered) -> dict[str, Any]:
+    """Return what changes in an image entry whose original was rendered anew."""
+    return {
+        "content_type": rendered.content_type,
+        "width": rendered.width,
+        "height": rendered.height,
+        "thumbnails": [asdict(thumbnail) for thumbnail in rendered.thumbnails],
+        "recipe": rendered.recipe,
+        **told(rendered),
+    }
+
+
 def told(rendered: Rendered) -> dict[str, Any]:
     """Return what a picture told of itself."""
     values = {name: getattr(rendered, name) for name in _OPTIONAL}
