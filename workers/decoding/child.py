@@ -26,6 +26,7 @@ def run(channel: int, *, parent: int) -> NoReturn:
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
         _keep_only(channel)
         confinement.confine()
+        confinement.keep_freed_memory()
         _serve(socket.socket(fileno=_CHANNEL))
         status = 0
     finally:

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from workers.decoding.confinement import keep_freed_memory
 from workers.failures import Permanent
 from workers.imaging.limits import Limits
 from workers.imaging.reading import prepare
@@ -25,6 +26,7 @@ def cost(path: str) -> tuple[float, float, int]:
     pid = os.fork()
     if pid == 0:
         try:
+            keep_freed_memory()
             render(Path(path).read_bytes(), limits=Limits())
         except Permanent:
             pass

@@ -11,24 +11,29 @@ from PIL import ExifTags, Image, ImageEnhance
 from tests.unit.workers.pictures import GREEN, RED, matrix_profile, quadrants, saved, seen, turned
 from workers.imaging.fingerprints import dhash, dominant_colour
 
-FRAMES = [Image.new("RGB", (60, 40), (10 * number, 0, 0)) for number in range(5)]
+
+def several(format_: str) -> bytes:
+    """Return a file of five frames or pages."""
+    first, *others = (Image.new("RGB", (60, 40), (10 * number, 0, 0)) for number in range(5))
+    return saved(first, format_, save_all=True, append_images=others)
+
 
 
 @pytest.mark.parametrize("format_", ["GIF", "PNG", "WEBP", "TIFF", "MPO", "AVIF", "HEIF"])
 def test_frames_and_pages_are_counted(format_: str) -> None:
     """All of them, although only the first one is decoded."""
-    assert seen(saved(FRAMES[0], format_, save_all=True, append_images=FRAMES[1:])).frames == 5
+    assert seen(several(format_)).frames == 5
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG2000"])
 def test_a_still_picture_has_one_frame(format_: str) -> None:
     """Neither none nor unknown."""
-    assert seen(saved(FRAMES[0], format_)).frames == 1
+    assert seen(saved(Image.new("RGB", (60, 40), RED), format_)).frames == 1
 
 
 def test_pages_that_break_off_fail_nothing() -> None:
     """What follows the first page is missing: the first is shown all the same, and no wrong number is told."""
-    data = saved(FRAMES[0], "TIFF", save_all=True, append_images=FRAMES[1:])
+    data = several("TIFF")
     assert seen(data[: len(data) * 6 // 10]).frames in (None, 1, 2, 3, 4)
 
 
