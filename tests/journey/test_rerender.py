@@ -66,7 +66,9 @@ def test_images_come_to_the_recipe_of_their_organization(tmp_path: Path) -> None
             assert (medium.format, medium.size) == ("WEBP", (480, 320))
         with Image.open(io.BytesIO(served["square"].content)) as square:
             assert square.size == (200, 200)
-        kept = {one["sha256"] for one in before["thumbnails"]} - {one["sha256"] for one in after["thumbnails"]}
+        kept = {one["sha256"] for one in before["thumbnails"]} - {
+            one["sha256"] for one in after["thumbnails"]
+        }
         assert kept
         assert {one["name"]: one["bytes"] for one in after["thumbnails"]} == {
             name: len(answer.content) for name, answer in served.items()

@@ -18,7 +18,6 @@ def several(format_: str) -> bytes:
     return saved(first, format_, save_all=True, append_images=others)
 
 
-
 @pytest.mark.parametrize("format_", ["GIF", "PNG", "WEBP", "TIFF", "MPO", "AVIF", "HEIF"])
 def test_frames_and_pages_are_counted(format_: str) -> None:
     """All of them, although only the first one is decoded."""
