@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from common.documents.database import Document
 from common.documents.images import NAMESPACE
-from common.documents.imports import ENDED, Imports
+from common.documents.imports import ENDED, RENDER, Imports
 
 COLLECTION = "rerenders"
 
@@ -70,9 +70,16 @@ class Rerenders(Imports):
                 self.retried(seen, stored=True, now=now)
         return rerender_id
 
-    def open_count(self) -> int:
-        """Return how many have not ended."""
-        return self._rerenders.count_documents({"due_at": {"$exists": True}})
+    def standing(self, now: datetime) -> dict[str, int]:
+        """Return how many are `waiting`, `in_flight`, and `delayed` until their next attempt."""
+        held = self._rerenders.count_documents({"due_at": {"$exists": True}, "status": RENDER.doing})
+        waiting = {"due_at": {"$exists": True}, "status": RENDER.before}
+        delayed = self._rerenders.count_documents({**waiting, "not_before": {"$gt": now}})
+        return {
+            "waiting": self._rerenders.count_documents(waiting) - delayed,
+            "in_flight": held,
+            "delayed": delayed,
+        }
 
     def ended_among(self, rerender_ids: list[str]) -> dict[str, str]:
         """Return those of some that have ended, with how: `succeeded`, `failed` or `canceled`."""

@@ -75,8 +75,8 @@ def _largest(
         planes = srgb_of_planes(planes, profile)
         turn = turn_of(orientation)
         return (planes if turn is None else planes.transposed(turn)), None
-    white = full_scale(source.picture)
     picture = resizable(source.picture)
+    white = None if picture.mode == "LA" else full_scale(source.picture)
     if picture.size != stored:
         # The first, coarse step knows no sixteen bits.
         gap = None if picture.mode.startswith("I;16") else _GAP

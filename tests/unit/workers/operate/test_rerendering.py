@@ -37,6 +37,7 @@ def test_only_images_of_another_recipe_are_ordered_and_only_once(imports: Import
     assert imports.json("rerender", "--no-wait") == {"ordered": 1, "succeeded": 0, "failed": []}
     imports.json("rerender", "--no-wait")
     (ordered,) = imports.db.rerenders.find()
+    assert [one["depth"] for one in imports.json("queues") if one["queue"] == "rerender"] == [1]
     assert (ordered["image_id"], ordered["status"]) == (old, "fetched")
     assert ordered["recipe"] == recipe_id(parse(DEFAULT))
     assert another != ordered["image_id"], "an organization that is gone has no recipe"
