@@ -58,7 +58,7 @@ class Renewals(Pipeline):
     """The way of a rerender: its stage is that of an import, its end is an entry that is there already."""
 
     def _entered(self, claim: Claim, rendered: Rendered) -> tuple[str, str | None]:
-        image_id = str(claim.document["image_id"])
+        image_id = str(claim.document["record_id"])
         self._write(lambda: self._images.refresh(image_id, renewed(rendered)))
         return image_id, None
 

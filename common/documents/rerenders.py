@@ -1,7 +1,7 @@
 """Keep what is to be rendered anew: one document for each image and recipe, alive like an import.
 
 Shape: that of an import which has been fetched (status, fence, deliveries, lease, `due_at`, stages, history), with
-`image_id`, `original {key}` and `recipe`, the name of the recipe that is wanted. So claims, leases, retries and
+`record_id` (the image), `original {key}` and `recipe`, the name of the recipe that is wanted. So claims, leases, retries and
 ends are those of imports, and a run that was broken off goes on where it was. Nobody rings for them: the
 collection is the queue, and its `due_at` index is looked at by render processes that have nothing else to do.
 """
@@ -40,7 +40,7 @@ class Rerenders(Imports):
             "_id": rerender_id,
             "shape": 1,
             "organization_id": image["organization_id"],
-            "image_id": image["_id"],
+            "image_id": None,
             "record_id": image["_id"],
             "request_id": None,
             "recipe": recipe,

@@ -38,9 +38,9 @@ def test_only_images_of_another_recipe_are_ordered_and_only_once(imports: Import
     imports.json("rerender", "--no-wait")
     (ordered,) = imports.db.rerenders.find()
     assert [one["depth"] for one in imports.json("queues") if one["queue"] == "rerender"] == [1]
-    assert (ordered["image_id"], ordered["status"]) == (old, "fetched")
+    assert (ordered["record_id"], ordered["status"]) == (old, "fetched")
     assert ordered["recipe"] == recipe_id(parse(DEFAULT))
-    assert another != ordered["image_id"], "an organization that is gone has no recipe"
+    assert another != ordered["record_id"], "an organization that is gone has no recipe"
 
 
 def test_an_organizations_own_recipe_makes_its_images_outdated(imports: Imports) -> None:
