@@ -226,9 +226,7 @@ class Pipeline:
         image_id, twin = self._entered(claim, rendered)
         try:
             self._write(
-                lambda: self._imports.succeeded(
-                    claim, image_id=image_id, duplicate_of=twin, now=self._clock()
-                )
+                lambda: self._imports.succeeded(claim, image_id=image_id, twin=twin, now=self._clock())
             )
         except LostClaimError:
             now_there = self._imports.find(claim.id)

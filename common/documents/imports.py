@@ -70,14 +70,9 @@ class Imports(Claims):
         }
         self._end(claim, "fetched", change, now=now)
 
-    def succeeded(
-        self, claim: Claim, *, image_id: str, now: datetime, duplicate_of: str | None = None
-    ) -> None:
-        """End the import well: every blob is stored and the image entry names them.
-
-        `duplicate_of` is an earlier image of the organization that has the very same bytes.
-        """
-        change = {"image_id": image_id, "duplicate_of": duplicate_of, "stages.render.ended_at": now}
+    def succeeded(self, claim: Claim, *, image_id: str, now: datetime, twin: str | None = None) -> None:
+        """End the import well: every blob is stored and the entry names them; `twin` has the same bytes."""
+        change = {"image_id": image_id, "duplicate_of": twin, "stages.render.ended_at": now}
         self._end(claim, "succeeded", change, now=now)
 
     def retried(self, seen: Document, *, stored: bool, now: datetime) -> Document | None:
