@@ -106,7 +106,17 @@ _IMAGE: Schema = {
     "created_at": TIME,
 }
 _NUMBERS: Schema = {"type": "object", "additionalProperties": {"type": "number"}}
-_SEEN = ("taken_at", "camera", "lens", "placeholder", "dhash", "dominant_color", "format", "color_space", "recipe")
+_SEEN = (
+    "taken_at",
+    "camera",
+    "lens",
+    "placeholder",
+    "dhash",
+    "dominant_color",
+    "format",
+    "color_space",
+    "recipe",
+)
 _IMAGE_KNOWN: Schema = {
     **{name: {"type": "string"} for name in _SEEN},
     "exposure": _NUMBERS,

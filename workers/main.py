@@ -197,7 +197,7 @@ def start() -> None:
     shifts = Shifts(leases=leases, decoder=decoder, grace_seconds=settings.shutdown_seconds)
     rerenders = Rerenders(db)
     shifts.rerender_leases = Leases(
-        rerenders, clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds
+        clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds
     )
     renewals = Renewals(
         imports=rerenders, bells=Silence(), leases=shifts.rerender_leases, observe=untold, **shared

@@ -17,7 +17,8 @@ import redis
 import structlog
 from pymongo.errors import PyMongoError
 
-from common.documents.imports import RENDER, Claim
+from common.documents.claims import Claim
+from common.documents.imports import RENDER
 from common.documents.rerenders import Rerenders
 from common.queue.doorbells import Doorbells
 from workers.due import due

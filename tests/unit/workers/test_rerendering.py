@@ -12,6 +12,7 @@ import mongomock
 import pytest
 
 from common.documents.database import Document
+from common.documents.groups import Groups
 from common.documents.images import Images
 from common.documents.imports import RENDER
 from common.documents.organizations import Organizations
@@ -51,14 +52,16 @@ class Bench:
         clock = lambda: self.now  # noqa: E731
         self.renewals = Renewals(
             imports=self.rerenders,
+            groups=Groups(self.db),
             images=images,
             organizations=organizations,
             bells=Silence(),
-            leases=Leases(self.rerenders, clock=clock, lease=15, every=5),
+            leases=Leases(clock=clock, lease=15, every=5),
             gates=Gates(organizations, clock=clock),
             observe=untold,
             fetch=lambda *_: pytest.fail("an original is never fetched twice"),
             render=lambda *args: self.render(*args),
+            expand=lambda *_: pytest.fail("no group is expanded"),
             clock=clock,
             owner="worker",
             lease_seconds=15,
