@@ -4,7 +4,7 @@
 #   ARGS=…     handed on to the command, as in: make run ARGS="--port 8080" · make test ARGS="tests/unit -x"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all chaos lint format docs lock bench clean
+.PHONY: help setup run test test-all chaos fuzz lint format docs lock bench clean
 .NOTPARALLEL:
 
 PYTHON ?=
@@ -33,6 +33,9 @@ test-all: setup ## Run every test: every row, every seed
 # Three seeds of ten minutes each by default; shorter: make chaos ARGS="--seed 1 --imports 100 --minutes 1".
 chaos: setup ## Run the whole product under faults and audit it (ARGS="--seed N --imports N --minutes M")
 	@exec $(VENV)/python -m tests.chaos $(ARGS)
+
+fuzz: setup ## Render FILES=10000 damaged files; FUZZ_SEED=… begins elsewhere
+	@FUZZ_FILES=$(or $(FILES),10000) $(VENV)/python -m pytest -q tests/unit/workers/test_fuzz.py $(ARGS)
 
 lint: setup ## Check style, types and import rules
 	@$(VENV)/python -m ruff check .

@@ -75,9 +75,12 @@ _IMPORT_STATE: Schema = {
     "stages": {"type": "object", "additionalProperties": {"type": "object"}},
     "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
 }
+_IMPORT_KNOWN: Schema = {
+    "duplicate_of": {**UUID, "description": "An earlier image of the organization with the same bytes."}
+}
 _THUMBNAIL = object_(
     {
-        "name": {"type": "string", "enum": ["large", "medium", "small"]},
+        "name": {"type": "string", "description": "Always large, medium and small; others by recipe."},
         "url": {"type": "string"},
         "width": SIZE,
         "height": SIZE,
@@ -101,6 +104,26 @@ _IMAGE: Schema = {
     "original": object_({"url": {"type": "string"}}),
     "thumbnails": {"type": "array", "items": _THUMBNAIL},
     "created_at": TIME,
+}
+_NUMBERS: Schema = {"type": "object", "additionalProperties": {"type": "number"}}
+_SEEN = (
+    "taken_at",
+    "camera",
+    "lens",
+    "placeholder",
+    "dhash",
+    "dominant_color",
+    "format",
+    "color_space",
+    "recipe",
+)
+_IMAGE_KNOWN: Schema = {
+    **{name: {"type": "string"} for name in _SEEN},
+    "exposure": _NUMBERS,
+    "gps": _NUMBERS,
+    "frames": SIZE,
+    "orientation": {"type": "integer", "minimum": 1, "maximum": 8},
+    "partial": {"type": "boolean"},
 }
 _PROBLEM = object_(
     {
@@ -342,8 +365,8 @@ DOCUMENT: dict[str, Any] = {
         "schemas": {
             "Parameters": PARAMETERS,
             "Import": object_(_IMPORT, additionalProperties=False),
-            "ImportState": object_(_IMPORT_STATE),
-            "Image": object_(_IMAGE),
+            "ImportState": object_(_IMPORT_STATE, known=_IMPORT_KNOWN),
+            "Image": object_(_IMAGE, known=_IMAGE_KNOWN),
             **openapi_groups.SCHEMAS,
             "Problem": _PROBLEM,
         },

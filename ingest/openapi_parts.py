@@ -15,8 +15,10 @@ SIZE: Schema = {"type": "integer", "minimum": 1}
 DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 
 
-def object_(properties: Schema, **more: Any) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties), **more}
+def object_(properties: Schema, *, known: Schema | None = None, **more: Any) -> Schema:
+    """Describe an object that has all of `properties`, and of `known` those that are known."""
+    every = {**properties, **(known or {})}
+    return {"type": "object", "properties": every, "required": list(properties), **more}
 
 
 def ref(kind: str, name: str) -> Schema:

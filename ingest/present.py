@@ -33,6 +33,8 @@ def with_state(import_: Mapping[str, Any], *, zone: ZoneInfo, links: Mapping[str
         "waiting_for": import_.get("waiting_for"),
         "expected_at": expected_at and timestamp(expected_at, zone),
         "next_attempt_at": not_before and timestamp(not_before, zone),
+        # Only where there is one: an earlier image of the same bytes.
+        **({"duplicate_of": import_["duplicate_of"]} if import_.get("duplicate_of") else {}),
         "stages": _shown(import_.get("stages") or {}, zone),
         "links": dict(links),
     }

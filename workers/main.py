@@ -24,9 +24,11 @@ from common.documents.groups import Groups
 from common.documents.images import Images
 from common.documents.imports import Imports
 from common.documents.organizations import Organizations
+from common.documents.rerenders import Rerenders
 from common.queue import presence, tallies
 from common.queue import safety as queue_safety
 from common.queue.broker import consumer, door_client, producer, worker_client
+from common.queue.depth import depth_of
 from common.queue.doorbells import Doorbells
 from common.queue.jobs import QUEUES, AnswerDryRun, ExpandGroup, FetchAttachment, RenderThumbnails
 from common.queue.questions import Questions
@@ -45,10 +47,14 @@ from workers.leases import Leases
 from workers.orphans import watch_parent
 from workers.pipeline import Pipeline
 from workers.quota import Allowances, rule_of
+from workers.recipes import usual_recipe
+from workers.rerendering import Renewals, Rerendering, Silence, untold
 from workers.shared_sessions import RedisSession
 from workers.sources import Sources
 from workers.sources.surroundings import Surroundings
 from workers.work import expanding, fetching, rendering, sifting
+
+RERENDER_END_SECONDS = 3.0  # an interrupted rendering is given back within a blink
 
 
 class Shifts(Middleware):
@@ -57,11 +63,16 @@ class Shifts(Middleware):
     def __init__(self, *, leases: Leases, decoder: Decoder, grace_seconds: float) -> None:
         self.leases, self.decoder, self.grace_seconds = leases, decoder, grace_seconds
         self.beat: Beat | None = None
+        self.rerendering: Rerendering | None = None
+        self.rerender_leases: Leases | None = None
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
         """Start the threads that keep claims, and the decoder where this process renders."""
         if "render" in (worker.consumer_whitelist or QUEUES):
             self.decoder.start()
+            if self.rerendering is not None and self.rerender_leases is not None:
+                self.rerender_leases.start()
+                self.rerendering.start()
         self.leases.start()
         if self.beat is not None:
             self.beat.start()
@@ -70,6 +81,9 @@ class Shifts(Middleware):
         """Let work in hand end by itself for a while, then have it given back."""
         if self.beat is not None:
             self.beat.stop()
+        if self.rerendering is not None and self.rerender_leases is not None:
+            self.rerendering.stop()
+            self.rerender_leases.interrupt()  # nobody waits for it, so it is given back at once
         timer = threading.Timer(self.grace_seconds, self.leases.interrupt)
         timer.daemon = True
         timer.start()
@@ -77,6 +91,9 @@ class Shifts(Middleware):
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
         """End the threads and the decoding processes."""
         self.leases.stop()
+        if self.rerendering is not None and self.rerender_leases is not None:
+            self.rerendering.join(RERENDER_END_SECONDS)
+            self.rerender_leases.stop()
         self.decoder.stop()
 
 
@@ -84,7 +101,8 @@ def start() -> None:
     """Build this worker process and hand its broker to dramatiq."""
     try:
         settings = Settings.load(os.environ)
-    except SettingsError as mistakes:
+        recipe = usual_recipe(settings.thumbnails)
+    except (SettingsError, ValueError) as mistakes:
         sys.stderr.write(f"{mistakes}\n")
         raise SystemExit(2) from None
     process = process_name(sys.argv)
@@ -112,6 +130,7 @@ def start() -> None:
             memory_bytes=settings.render_memory_bytes,
             accept_truncated=settings.accept_truncated,
         ),
+        recipe=recipe,
         reuse=settings.render_reuse,
     )
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
@@ -137,15 +156,11 @@ def start() -> None:
     name = presence.name_of(process)
     gates = Gates(organizations, clock=clock, allowances=allowances)
     sifts = sifting(max_bytes=settings.max_original_bytes, logo_bytes=settings.signature_logo_bytes)
-    pipeline = Pipeline(
-        imports=imports,
+    shared: dict[str, Any] = dict(  # noqa: C408 - reads as the arguments that it becomes
         groups=groups,
         images=Images(db),
         organizations=organizations,
-        bells=bells,
-        leases=leases,
         gates=gates,
-        observe=lambda stage, outcome, seconds: tallies.observe(hints, stage, outcome, seconds),
         fetch=fetching(
             sources=sources,
             blobs=blobs,
@@ -153,7 +168,13 @@ def start() -> None:
             max_bytes=settings.max_original_bytes,
             seconds=settings.blob_seconds,
         ),
-        render=rendering(decoder=decoder, blobs=blobs, spool_dir=settings.spool_dir),
+        render=rendering(
+            decoder=decoder,
+            blobs=blobs,
+            spool_dir=settings.spool_dir,
+            recipe=recipe,
+            gps_policy=settings.gps_policy,
+        ),
         expand=expanding(
             sources=sources,
             blobs=blobs,
@@ -168,7 +189,26 @@ def start() -> None:
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
     )
+
+    def observe(stage: str, outcome: str, seconds: float) -> None:
+        tallies.observe(hints, stage, outcome, seconds)
+
+    pipeline = Pipeline(imports=imports, bells=bells, leases=leases, observe=observe, **shared)
     shifts = Shifts(leases=leases, decoder=decoder, grace_seconds=settings.shutdown_seconds)
+    rerenders = Rerenders(db)
+    shifts.rerender_leases = Leases(
+        clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds
+    )
+    renewals = Renewals(
+        imports=rerenders, bells=Silence(), leases=shifts.rerender_leases, observe=untold, **shared
+    )
+    shifts.rerendering = Rerendering(
+        rerenders=rerenders,
+        run=renewals.run,
+        empty=lambda: depth_of(hints, "render").depth == 0,
+        clock=clock,
+        max_deliveries=settings.max_deliveries,
+    )
     shifts.beat = Beat(name, redis_client=hints, mongodb=mongodb, clock=clock)
     broker = consumer(worker_client(settings.redis_url), [shifts])
     dry_runs = DryRuns(

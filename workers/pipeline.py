@@ -238,20 +238,30 @@ class Pipeline:
 
     def _recorded(self, claim: Claim, rendered: Rendered) -> None:
         """Write the image entry, then the end of the import: an entry never follows its import."""
-        image_id = image_id_of(claim.id)
-        entry = image_entry(claim.document, rendered, image_id=image_id, now=self._clock())
-        self._write(lambda: self._images.record(entry))
-        reached("record.entered")
+        image_id, twin = self._entered(claim, rendered)
         try:
-            self._write(lambda: self._imports.succeeded(claim, image_id=image_id, now=self._clock()))
+            self._write(
+                lambda: self._imports.succeeded(claim, image_id=image_id, twin=twin, now=self._clock())
+            )
         except LostClaimError:
             now_there = self._imports.find(claim.id)
             if now_there is not None and now_there["status"] == "canceled":
-                self._images.remove(image_id)  # canceled while it was rendered, and never to be opened again
+                self._withdraw(image_id)  # canceled while it was rendered, and never to be opened again
             raise
 
     def _expanded(self, claim: Claim, calls: int) -> None:
         self._write(lambda: self._groups.expanded(replace(claim, calls=calls), now=self._clock()))
+
+    def _entered(self, claim: Claim, rendered: Rendered) -> tuple[str, str | None]:
+        """Write the image entry. Returns its id, and that of an earlier image of the same bytes."""
+        image_id = image_id_of(claim.id)
+        entry = image_entry(claim.document, rendered, image_id=image_id, now=self._clock())
+        self._write(lambda: self._images.record(entry))
+        reached("record.entered")
+        return image_id, insist(lambda: self._images.twin_of(entry), seconds=WRITE_PATIENCE_SECONDS)
+
+    def _withdraw(self, image_id: str) -> None:
+        self._images.remove(image_id)
 
     # -- how a stage ends badly: the three classes of workers/failures.py ---------------------------------
 

@@ -23,6 +23,8 @@ from workers.children import Children
 from workers.deadlines import Deadline
 from workers.decoding.client import Decoder
 from workers.failures import Permanent, Throttled, Transient
+from workers.imaging.variants import Recipe
+from workers.recipes import recipe_for
 from workers.sources import Sources
 from workers.spool import spool_file
 from workers.stages.expand import expand
@@ -64,10 +66,10 @@ def fetching(*, sources: Sources, blobs: Blobs, spool_dir: Path, max_bytes: int,
     return work
 
 
-def rendering(*, decoder: Decoder, blobs: Blobs, spool_dir: Path) -> Render:
+def rendering(*, decoder: Decoder, blobs: Blobs, spool_dir: Path, recipe: Recipe, gps_policy: str) -> Render:
     """Return the render stage of this process; as for `fetching`."""
 
-    def work(document: Document, _organization: Document, stop: threading.Event) -> Rendered:
+    def work(document: Document, organization: Document, stop: threading.Event) -> Rendered:
         with stores_away(), _spooled(blobs, document["original"]["key"], spool_dir) as original:
             return render(
                 organization_id=document["organization_id"],
@@ -75,6 +77,8 @@ def rendering(*, decoder: Decoder, blobs: Blobs, spool_dir: Path) -> Render:
                 decoder=decoder,
                 blobs=blobs,
                 stopping=stop,
+                recipe=recipe_for(organization, recipe),
+                gps_policy=gps_policy,
             )
 
     return work

@@ -88,6 +88,8 @@ def prepare(db: Database[Document]) -> None:
     db.imports.create_index("idempotency_until", sparse=True)
     db.images.create_index("created_at")
     db.images.create_index([("organization_id", 1), ("created_at", 1)])
+    db.images.create_index([("organization_id", 1), ("sha256", 1)])
+    db.rerenders.create_index("due_at", sparse=True)
     db.users.create_index("organization_id")
 
 

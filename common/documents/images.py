@@ -2,7 +2,8 @@
 
 Shape: `_id, organization_id, import_id, album_id, filename, content_type, width, height, bytes, sha256,
 metadatas (JSON text), original {key}, thumbnails [{name, width, height, content_type, bytes, sha256, key}],
-recipe, created_at`, and `taken_at, camera, gps, placeholder, format` where they are known.
+recipe, created_at`; where they are known `format, frames, orientation (the turn that was applied), color_space,
+taken_at, camera, lens, exposure, gps, placeholder, dhash, dominant_color`; and `partial` where it is true.
 
 An entry names only blobs that were stored before it was written.
 """
@@ -40,9 +41,25 @@ class Images:
             upsert=True,
         )
 
+    def refresh(self, image_id: str, fields: Document) -> None:
+        """Put other thumbnails, and what was seen with them, in the place of those of an entry that is there."""
+        self._images.update_one({"_id": image_id}, {"$set": fields})
+
+    def after(self, image_id: str, match: Document, *, limit: int) -> list[Document]:
+        """Return the next images by id, for a walk over all of them."""
+        found = self._images.find({**match, "_id": {"$gt": image_id}}).sort("_id", 1).limit(limit)
+        return list(found)
+
     def remove(self, image_id: str) -> None:
         """Take an entry back whose import was canceled while it was being made."""
         self._images.delete_one({"_id": image_id})
+
+    def twin_of(self, image: Document) -> str | None:
+        """Return the first image of the organization with the same bytes that was recorded before this one."""
+        same = {"organization_id": image["organization_id"], "sha256": image["sha256"]}
+        found = self._images.find(same, {"created_at": 1}).sort([("created_at", 1), ("_id", 1)]).limit(1)
+        first = next(iter(found), None)
+        return None if first is None or first["_id"] == image["_id"] else str(first["_id"])
 
     def find(self, image_id: str) -> Document | None:
         """Return one image entry."""

@@ -43,8 +43,8 @@ class Imports(Claims):
     noun = "import"
     again = "Look at the picture and the workers' logs; `imports retry` tries it again."
 
-    def __init__(self, db: Database[Document]) -> None:
-        super().__init__(db.imports)
+    def __init__(self, db: Database[Document], *, collection: str = "imports") -> None:
+        super().__init__(db[collection])
 
     def add_many(self, documents: list[Document]) -> set[str]:
         """Write imports down, all that are not there yet; return the ids of those that were. Safe to repeat."""
@@ -70,9 +70,9 @@ class Imports(Claims):
         }
         self._end(claim, "fetched", change, now=now)
 
-    def succeeded(self, claim: Claim, *, image_id: str, now: datetime) -> None:
-        """End the import well: every blob is stored and the image entry names them."""
-        change = {"image_id": image_id, "stages.render.ended_at": now}
+    def succeeded(self, claim: Claim, *, image_id: str, now: datetime, twin: str | None = None) -> None:
+        """End the import well: every blob is stored and the entry names them; `twin` has the same bytes."""
+        change = {"image_id": image_id, "duplicate_of": twin, "stages.render.ended_at": now}
         self._end(claim, "succeeded", change, now=now)
 
     def retried(self, seen: Document, *, stored: bool, now: datetime) -> Document | None:

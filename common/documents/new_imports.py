@@ -62,6 +62,7 @@ def accepted(  # noqa: PLR0913 - the whole shape in one place
         "source_type": source_type,
         "record_id": record_id,
         "image_id": None,
+        "duplicate_of": None,
         "original": None,
         **unclaimed(FETCH, now=now, due_in=due_in),
         **({} if once is None else once.fields(organization_id)),

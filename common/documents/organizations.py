@@ -2,7 +2,7 @@
 
 Shape: `_id, name, disabled_at, created_at, source {type, login_url, instance_url, grant, client_id, username,
 secret, secrets, api_version}, credential_version, gate`. `secret` (the client's) and each of `secrets` is Fernet
-text, never the credential itself.
+text, never the credential itself. `thumbnails` (text) is its own recipe, where it has one.
 
 The gate is what all workers know of an organization's Salesforce. None is open. Closed it is
 `{since, waiting_for, code, detail, probe_at, wait, expected_at}`: imports wait until `probe_at`, then one of
@@ -67,6 +67,11 @@ class Organizations:
         unchanged = {"_id": seen["_id"], "credential_version": seen["credential_version"]}
         change = {"$set": {f"source.{field}": value for field, value in source.items()}}
         return self._organizations.update_one(unchanged, change).matched_count == 1
+
+    def render_by(self, organization_id: str, thumbnails: str | None) -> bool:
+        """Give an organization a recipe of its own (checked by the caller), or None for that of the settings."""
+        change = {"$set": {"thumbnails": thumbnails}}
+        return self._organizations.update_one({"_id": organization_id}, change).matched_count == 1
 
     def disable(self, organization_id: str, *, now: datetime) -> bool:
         """Refuse the tokens of its users and let its imports wait. False where there is none such."""

@@ -36,7 +36,7 @@ class Depth:
 
 def depths(client: redis.Redis) -> list[Depth]:
     """Read every queue, each in one transaction, or in-flight could come out negative. Raises RedisError."""
-    return [_depth(client, queue) for queue in QUEUES]
+    return [depth_of(client, queue) for queue in QUEUES]
 
 
 def head_sent_at(client: redis.Redis, queue: str) -> float | None:
@@ -55,7 +55,8 @@ def head_sent_at(client: redis.Redis, queue: str) -> float | None:
     return float(sent)
 
 
-def _depth(client: redis.Redis, queue: str) -> Depth:
+def depth_of(client: redis.Redis, queue: str) -> Depth:
+    """Read one queue. Raises RedisError."""
     key = f"{NAMESPACE}:{queue}"
     bells = [bell for bell, job in BELLS.items() if job.queue == queue]
     rooms: list[str] = []

@@ -20,7 +20,8 @@ from ingest.errors import NotFoundError
 from ingest.resources.imports import checked_id
 
 PATH = "/api/v1/images"
-_KNOWN = ("taken_at", "camera", "gps", "placeholder", "format", "recipe")  # shown where they are known
+# Shown where they are known.
+_KNOWN = ("taken_at", "camera", "lens", "exposure", "gps", "placeholder", "dhash", "dominant_color", "format", "frames", "orientation", "color_space", "partial", "recipe")  # fmt: skip
 # What a browser may be told that a file is; anything else, SVG above all, could be more than a picture.
 _PICTURE = re.compile(r"image/(?:jpeg|png|gif|webp|tiff|bmp|heic|heif|avif|jp2|x-icon|vnd\.[a-z0-9.-]+)")
 

@@ -13,6 +13,7 @@ from workers.failures import Permanent
 from workers.imaging.limits import Limits
 from workers.imaging.recipe import render
 from workers.imaging.refusals import refusal
+from workers.imaging.variants import Recipe, parse
 
 _CHANNEL = 3
 
@@ -25,6 +26,7 @@ def run(channel: int, *, parent: int) -> NoReturn:
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
         _keep_only(channel)
         confinement.confine()
+        confinement.keep_freed_memory()
         _serve(socket.socket(fileno=_CHANNEL))
         status = 0
     finally:
@@ -47,18 +49,18 @@ def _serve(channel: socket.socket) -> None:
             header, (original,) = frames.receive(channel)
         except frames.ClosedError:
             return  # nobody wants more
-        answer, body = _answer(original, Limits(**header["limits"]))
+        answer, body = _answer(original, Limits(**header["limits"]), parse(header["recipe"]))
         try:
             frames.send(channel, answer | {"resident_bytes": confinement.resident_bytes()}, body=body)
         except frames.ClosedError:
             return
 
 
-def _answer(original: int, limits: Limits) -> tuple[dict[str, Any], bytes]:
+def _answer(original: int, limits: Limits, recipe: Recipe) -> tuple[dict[str, Any], bytes]:
     try:
         cpu_seconds = limits.seconds / 2 if limits.cpu_seconds is None else limits.cpu_seconds
         confinement.arm(memory_bytes=limits.memory_bytes, cpu_seconds=max(1.0, cpu_seconds))
-        result, body = result_header(render(_read(original), limits=limits))
+        result, body = result_header(render(_read(original), limits=limits, recipe=recipe))
     except Permanent as failure:
         return {"refused": refusal_header(failure)}, b""
     except MemoryError:

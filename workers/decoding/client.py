@@ -24,6 +24,7 @@ from workers.failures import Interrupted, Permanent, Throttled
 from workers.imaging.limits import Limits
 from workers.imaging.refusals import refusal
 from workers.imaging.rendering import Rendering
+from workers.imaging.variants import DEFAULT, Recipe, parse
 
 _LOOK_SECONDS = 0.05  # how late a stop is noticed while a picture is rendered
 _MOST_LOSSES = 3
@@ -48,8 +49,11 @@ class Decoder:
     it runs any more, and `render` raises Throttled until it is started again.
     """
 
-    def __init__(self, *, limits: Limits | None = None, slots: int = 64, reuse: int = 50) -> None:
+    def __init__(
+        self, *, limits: Limits | None = None, recipe: Recipe | None = None, slots: int = 64, reuse: int = 50
+    ) -> None:
         self._limits, self._reuse = limits or Limits(), reuse
+        self._recipe = recipe or parse(DEFAULT)
         self._server = ForkServer()
         self._slots = threading.BoundedSemaphore(slots)
         self._lock = threading.Lock()
@@ -76,14 +80,21 @@ class Decoder:
         self._server.stop()
 
     def render(
-        self, original: BinaryIO, *, stopping: threading.Event, limits: Limits | None = None
+        self,
+        original: BinaryIO,
+        *,
+        stopping: threading.Event,
+        limits: Limits | None = None,
+        recipe: Recipe | None = None,
     ) -> Rendering:
         """Render the picture in `original`, a real file whose position is neither used nor moved.
+
+        Limits and recipe are those of this decoder unless others are given.
 
         Raises Permanent (the picture is refused), Interrupted (`stopping` was set; the child is gone), or
         Throttled (this machine cannot run a decoder now).
         """
-        limits = limits or self._limits
+        limits, recipe = limits or self._limits, recipe or self._recipe
         if original.writable():
             original.flush()
         with self._slot(stopping):
@@ -94,7 +105,7 @@ class Decoder:
                 except ServerLostError as error:
                     raise _unavailable() from error
                 try:
-                    return self._attempt(rest, original, limits, stopping)
+                    return self._attempt(rest, original, limits, recipe, stopping)
                 except Permanent:
                     raise  # the child has answered and is well
                 except (_GoneError, TimeoutError) as gone:
@@ -138,12 +149,13 @@ class Decoder:
         return _Resting(self._server.spawn(), 0)
 
     def _attempt(
-        self, rest: _Resting, original: BinaryIO, limits: Limits, stopping: threading.Event
+        self, rest: _Resting, original: BinaryIO, limits: Limits, recipe: Recipe, stopping: threading.Event
     ) -> Rendering:
         """Have one child render the picture. Raises _GoneError, TimeoutError, Interrupted, or the refusal."""
         channel, patience = rest.child.channel, _Patience(rest.child, limits.seconds, stopping)
         try:
-            frames.send(channel, {"limits": limits_header(limits)}, descriptors=[original.fileno()])
+            order = {"limits": limits_header(limits), "recipe": recipe.text}
+            frames.send(channel, order, descriptors=[original.fileno()])
             header, descriptors = frames.receive(channel, ready=patience.wait)
             for descriptor in descriptors:
                 os.close(descriptor)  # no child of ours sends any
@@ -154,7 +166,7 @@ class Decoder:
                 raise failure
             told = header.get("rendered")
             body = frames.receive_bytes(channel, result_size(told), ready=patience.wait)
-            rendering = result_of(told if isinstance(told, dict) else {}, body)
+            rendering = result_of(told if isinstance(told, dict) else {}, body, recipe=recipe)
         except (frames.ClosedError, UnbelievableError) as error:
             raise _GoneError from error
         self._rest(rest, header, spent=False)

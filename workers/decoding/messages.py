@@ -10,7 +10,8 @@ from typing import Any
 from workers.failures import Permanent
 from workers.imaging.limits import Limits
 from workers.imaging.refusals import SENTENCES
-from workers.imaging.rendering import VARIANTS, Rendering, Variant
+from workers.imaging.rendering import Rendering, Variant
+from workers.imaging.variants import Recipe
 
 _IMAGE_TYPE = re.compile(r"image/[a-z0-9-]{1,20}")
 _MAX_RESULT_BYTES = 64 * 2**20  # three thumbnails of the extremest shape are a fiftieth of it
@@ -62,8 +63,8 @@ def result_size(header: Any) -> int:
     return int(sum(sizes))
 
 
-def result_of(header: Mapping[str, Any], body: bytes) -> Rendering:
-    """Return the rendering that a child told. Raises UnbelievableError if it is not shaped like one."""
+def result_of(header: Mapping[str, Any], body: bytes, *, recipe: Recipe) -> Rendering:
+    """Return the rendering by `recipe` that a child told. Raises UnbelievableError if it is not shaped like one."""
     try:
         variants, at = [], 0
         for told in header["variants"]:
@@ -78,26 +79,32 @@ def result_of(header: Mapping[str, Any], body: bytes) -> Rendering:
                     data=data,
                 )
             )
-        gps = header["gps"]
         return Rendering(
             format=_text(header["format"]),
             content_type=_image_type(header["content_type"]),
             width=_positive(header["width"]),
             height=_positive(header["height"]),
+            frames=None if header["frames"] is None else _positive(header["frames"]),
+            orientation=_positive(header["orientation"]),
+            color_space=_optional_text(header["color_space"]),
             taken_at=_optional_text(header["taken_at"]),
             camera=_optional_text(header["camera"]),
-            gps=None if gps is None else {_text(name): _finite(value) for name, value in gps.items()},
+            lens=_optional_text(header["lens"]),
+            exposure=_numbers(header["exposure"]),
+            gps=_numbers(header["gps"]),
             placeholder=_optional_text(header["placeholder"]),
+            dhash=_optional_text(header["dhash"]),
+            dominant_color=_optional_text(header["dominant_color"]),
             partial=bool(header["partial"]),
             recipe=_text(header["recipe"]),
-            variants=_complete(variants),
+            variants=_complete(variants, recipe),
         )
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise UnbelievableError("no rendering") from error
 
 
-def _complete(variants: list[Variant]) -> tuple[Variant, ...]:
-    if [variant.name for variant in variants] != [name for name, _ in VARIANTS]:
+def _complete(variants: list[Variant], recipe: Recipe) -> tuple[Variant, ...]:
+    if [variant.name for variant in variants] != [spec.name for spec in recipe.specs]:
         raise ValueError("not the thumbnails that were asked for")
     return tuple(variants)
 
@@ -115,6 +122,12 @@ def _positive(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
         raise ValueError("not a length")
     return value
+
+
+def _numbers(value: Mapping[str, Any] | None) -> dict[str, float] | None:
+    if value is None:
+        return None
+    return {_text(name): _finite(number) for name, number in value.items()}
 
 
 def _finite(value: object) -> float:

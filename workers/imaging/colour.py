@@ -1,4 +1,4 @@
-"""Bring the small picture to sRGB or grey, opaque, eight bits: what every browser shows the same.
+"""Bring the small picture to sRGB or grey: what every browser shows the same.
 
 Done after the first resize, because there it costs a tenth. A profile that cannot be used (damaged, made
 for another colour space, absurdly large) is ignored: the picture then counts as sRGB.
@@ -11,23 +11,57 @@ import io
 
 from PIL import Image, ImageCms
 
+from workers.imaging.planes import Planes
+
 _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
+_COUNTS_AS = {"CMYK": "CMYK", "LAB": "Lab"} | dict.fromkeys(
+    ("1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"), "grey"
+)
+_LONGEST_NAME = 100
 _MAX_PROFILE_BYTES = 8 * 2**20  # CMYK printing profiles reach 3 MB
 
 
-def flat_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return `picture` in mode RGB or L: profile applied, transparency laid on white."""
+def srgb(picture: Image.Image, profile: bytes | None) -> tuple[Image.Image, Image.Image | None]:
+    """Return `picture` in mode RGB or L with its profile applied, and its transparency where it has some."""
     alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
-    opaque = _srgb(_without_alpha(picture), profile)
-    if alpha is None or alpha.getextrema() == (255, 255):
-        return opaque
-    return Image.composite(opaque, Image.new(opaque.mode, opaque.size, "white"), alpha)
+    if alpha is not None:
+        picture = picture.convert("L" if picture.mode == "LA" else "RGB")
+        if alpha.getextrema() == (255, 255):
+            alpha = None
+    return _srgb(picture, profile), alpha
 
 
-def _without_alpha(picture: Image.Image) -> Image.Image:
-    if picture.mode in ("LA", "RGBA"):
-        return picture.convert("L" if picture.mode == "LA" else "RGB")
-    return picture
+def srgb_of_planes(planes: Planes, profile: bytes | None) -> Planes:
+    """Return planes of sRGB; those whose profile changes nothing never become RGB."""
+    if not profile or len(profile) > _MAX_PROFILE_BYTES:
+        return planes
+    try:
+        transform = _transform(profile, "RGB")
+        return planes if transform is None else Planes.of(transform.apply(planes.whole().convert("RGB")))
+    except Exception:  # noqa: BLE001 - a broken profile raises anything; the picture is good without
+        return planes
+
+
+def laid_on(background: tuple[int, int, int], opaque: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Lay a picture with transparency on a colour."""
+    if opaque.mode == "YCbCr" or (opaque.mode == "L" and len(set(background)) > 1):
+        opaque = opaque.convert("RGB")
+    colour = background[0] if opaque.mode == "L" else background
+    return Image.composite(opaque, Image.new(opaque.mode, opaque.size, colour), alpha)
+
+
+def colour_space(picture: Image.Image) -> str | None:
+    """Name the colour space of a file for people: what its profile calls itself, else what it counts as."""
+    profile = picture.info.get("icc_profile")
+    if isinstance(profile, bytes) and 0 < len(profile) <= _MAX_PROFILE_BYTES:
+        try:
+            named = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+        except Exception:  # noqa: BLE001 - a broken profile raises anything; the picture is good without
+            named = ""
+        printable = "".join(letter for letter in named if letter.isprintable()).strip()
+        if printable:
+            return printable[:_LONGEST_NAME]
+    return _COUNTS_AS.get(picture.mode, "sRGB")
 
 
 def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Read from a picture's metadata what the record keeps: camera, time taken, place.
+"""Read from a picture's metadata what the record keeps: camera, lens, exposure, time taken, place.
 
 Metadata is the most broken part of real files and never fails a good picture: every fact is read on its
 own, and one that cannot be read, or makes no sense, is absent. Nothing is guessed: a camera that wrote no
@@ -7,6 +7,7 @@ zone gets a time without one.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -50,6 +51,24 @@ def camera(picture: Image.Image) -> str | None:
     return _guarded(read)
 
 
+def lens(picture: Image.Image) -> str | None:
+    """Return the lens, as the camera names it."""
+    return _guarded(lambda: _text(picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.LensModel)))
+
+
+def exposure(picture: Image.Image) -> dict[str, float] | None:
+    """Return what is known of `{seconds, f_number, iso, focal_length_mm}`, or None where nothing is."""
+    details = _guarded(lambda: picture.getexif().get_ifd(ExifTags.IFD.Exif)) or {}
+    tags = (
+        ("seconds", ExifTags.Base.ExposureTime, 86_400),
+        ("f_number", ExifTags.Base.FNumber, 1_000),
+        ("iso", ExifTags.Base.ISOSpeedRatings, 10**8),
+        ("focal_length_mm", ExifTags.Base.FocalLength, 100_000),
+    )
+    read = {name: _guarded(functools.partial(_amount, details, tag, most)) for name, tag, most in tags}
+    return {name: value for name, value in read.items() if value is not None} or None
+
+
 def gps(picture: Image.Image) -> dict[str, float] | None:
     """Return `{latitude, longitude}` in degrees, north and east positive, with `altitude` in metres if known."""
 
@@ -81,6 +100,12 @@ def _text(value: object) -> str | None:
         return None
     printable = "".join(character for character in value.split("\0", 1)[0] if character.isprintable())
     return printable.strip()[:_LONGEST] or None
+
+
+def _amount(details: Mapping[int, Any], tag: int, most: int) -> float | None:
+    value = details.get(tag)
+    value = float(value[0] if isinstance(value, tuple) else value)  # type: ignore[arg-type]  # raises, guarded
+    return round(value, 7) if 0 < value <= most else None
 
 
 def _degrees(place: Mapping[int, Any], tag: int, ref_tag: int, signs: str, most: int) -> float | None:

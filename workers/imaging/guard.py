@@ -33,6 +33,8 @@ def refusing(*, kind: str, pixels: int) -> Iterator[None]:
 
 def _code_of(error: Exception) -> str:
     text = str(error).lower()
+    if text == "decoder error -9":
+        return "render_memory"  # Pillow's number for memory that was refused to a decoder
     if "decompressed data too large" in text or "too much memory" in text:
         return "image_too_complex"  # a text or profile chunk that unpacks to far more than it holds
     if isinstance(error, EOFError) or "truncated" in text or "unexpected end" in text:

@@ -17,5 +17,5 @@ def rendering(path: str | Path, *, limits: Limits | None = None) -> Rendering:
 
 
 def product(path: str | Path) -> dict[str, bytes]:
-    """Return `{variant name: JPEG bytes}` of one file, for benchmarks."""
+    """Return `{variant name: bytes}` of one file, for benchmarks."""
     return {variant.name: variant.data for variant in rendering(path).variants}

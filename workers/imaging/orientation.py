@@ -29,6 +29,11 @@ def orientation_of(loaded: Image.Image) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
+def turn_of(orientation: int) -> Image.Transpose | None:
+    """Return how a picture is turned upright; None where it stands so already."""
+    return _TURNS.get(orientation)
+
+
 def upright(picture: Image.Image, orientation: int) -> Image.Image:
     """Return the picture turned as its orientation asks."""
     turn = _TURNS.get(orientation)

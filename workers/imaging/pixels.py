@@ -21,6 +21,8 @@ _AVERAGED = {"1": "L", "P": "RGB", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"} | d
 
 def resizable(picture: Image.Image) -> Image.Image:
     """Return `picture` in a mode that can be averaged (alpha kept)."""
+    if picture.mode == "I;16" and isinstance(picture.info.get("transparency"), int):
+        return _with_hidden_grey(picture, picture.info["transparency"])
     if "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB"):
         return picture.convert("RGBA")
     if picture.mode == "P" and picture.im.getpalettemode() == "RGBA":
@@ -51,6 +53,13 @@ def eight_bits(picture: Image.Image, white: float | None) -> Image.Image:
     floats = picture.convert("I").convert("F") if picture.mode.startswith("I;16") else picture.convert("F")
     # Half a step up, because the conversion cuts the fraction off.
     return floats.point(lambda value: value * (255.0 / white) + 0.5).convert("L")
+
+
+def _with_hidden_grey(picture: Image.Image, hidden: int) -> Image.Image:
+    """Return sixteen grey bits, one value of which is transparent, in eight bits with transparency."""
+    seen = [255] * 65536
+    seen[min(hidden, 65535)] = 0
+    return Image.merge("LA", (eight_bits(picture, 65535.0), picture.convert("I").point(seen, "L")))
 
 
 def _bits(picture: Image.Image) -> int:

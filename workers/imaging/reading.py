@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -32,11 +32,14 @@ from PIL import (
 )
 
 from workers.failures import Permanent
+from workers.imaging.baggage import baggage_bytes
+from workers.imaging.footprint import kind_of, most_pixels, webp_pixels
 from workers.imaging.formats import Format, format_of, likeness
 from workers.imaging.guard import refusing
 from workers.imaging.limits import Limits
 from workers.imaging.refusals import refusal
 from workers.imaging.scans import too_many_scans
+from workers.imaging.variants import Spec
 
 # The decoders of the allow-list, imported by name so that Pillow never loads its forty others.
 DECODERS = (
@@ -75,8 +78,8 @@ def prepare() -> None:
 
 
 @contextmanager
-def read(data: bytes, *, edge: int, limits: Limits) -> Iterator[Source]:
-    """Yield the first frame of `data`, decoded for thumbnails of at most `edge` pixels.
+def read(data: bytes, *, specs: Sequence[Spec], limits: Limits) -> Iterator[Source]:
+    """Yield the first frame of `data`, decoded for the variants of `specs`.
 
     Raises Permanent, also for what goes wrong with the picture inside the `with` block.
     """
@@ -84,7 +87,9 @@ def read(data: bytes, *, edge: int, limits: Limits) -> Iterator[Source]:
     with _quiet(limits), refusing(kind=kind.name, pixels=limits.pixels):
         if kind.decoders == ("JPEG",) and too_many_scans(data, limits.scans):
             raise refusal("image_too_complex", kind=kind.name)
-        source = _loaded(data, kind, edge, limits)
+        if baggage_bytes(data, kind.name) > limits.metadata_bytes:
+            raise refusal("image_too_complex", kind=kind.name)
+        source = _loaded(data, kind, specs, limits)
         with source.picture:
             yield source
 
@@ -111,29 +116,28 @@ def _quiet(limits: Limits) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _loaded(data: bytes, kind: Format, edge: int, limits: Limits) -> Source:
+def _loaded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits) -> Source:
     """Decode strictly; once more and leniently where the file is cut off and that is allowed."""
     try:
         with refusing(kind=kind.name, pixels=limits.pixels):
-            return _decoded(data, kind, edge, limits, partial=False)
+            return _decoded(data, kind, specs, limits, partial=False)
     except Permanent as failure:
         if failure.code != "image_truncated" or not limits.accept_truncated:
             raise
     ImageFile.LOAD_TRUNCATED_IMAGES = True  # a switch of the whole process, so it goes back at once
     try:
-        return _decoded(data, kind, edge, limits, partial=True)
+        return _decoded(data, kind, specs, limits, partial=True)
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def _decoded(data: bytes, kind: Format, edge: int, limits: Limits, *, partial: bool) -> Source:
-    picture = _opened(data, kind, limits)
+def _decoded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits, *, partial: bool) -> Source:
+    picture = _opened(data, kind, specs, limits)
     size, shrink = picture.size, 0
     if isinstance(picture, JpegImagePlugin.JpegImageFile):
-        width, height = fitted(size, edge)
-        picture.draft(None, cast("tuple[int, int]", (width * _DRAFT_FACTOR, height * _DRAFT_FACTOR)))
+        _draft(picture, largest_of(specs, size))
     elif isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
-        shrink = _halvings(size, edge)
+        shrink = _halvings(size, largest_of(specs, size))
         picture.reduce = shrink
     try:
         picture.load()
@@ -142,7 +146,7 @@ def _decoded(data: bytes, kind: Format, edge: int, limits: Limits, *, partial: b
             raise
         # A JPEG 2000 file may have fewer levels than were asked for: then it is decoded whole.
         picture.close()
-        picture = _opened(data, kind, limits)
+        picture = _opened(data, kind, specs, limits)
         picture.load()
     return Source(picture, picture.format or kind.name, _content_type(picture), size, partial)
 
@@ -156,21 +160,45 @@ def _content_type(picture: ImageFile.ImageFile) -> str:
     return Image.MIME[picture.format or "JPEG"]
 
 
-def _opened(data: bytes, kind: Format, limits: Limits) -> ImageFile.ImageFile:
+def _opened(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits) -> ImageFile.ImageFile:
+    def admit(pixels: int, footprint: str) -> None:
+        most = most_pixels(footprint, file_bytes=len(data), specs=specs, limits=limits)
+        if pixels > most:
+            raise refusal("image_too_large", kind=kind.name, pixels=most)
+
+    if kind.name == "WebP":
+        admit(webp_pixels(data) or 0, "WEBP")
     picture = Image.open(io.BytesIO(data), formats=kind.decoders)
-    if picture.width * picture.height > limits.pixels:
+    try:
+        admit(picture.width * picture.height, kind_of(picture))
+    except Permanent:
         picture.close()
-        raise refusal("image_too_large", kind=kind.name, pixels=limits.pixels)
+        raise
     return picture
 
 
-def _halvings(size: tuple[int, int], edge: int) -> int:
-    return max(0, math.floor(math.log2(max(size) / (edge * _DRAFT_FACTOR))))
+def largest_of(specs: Sequence[Spec], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the least size that serves every variant, whichever way the picture will be turned."""
+    turned = (size[1], size[0])
+    upright = [spec.scaled(size) for spec in specs]
+    lying = [(width, height) for height, width in (spec.scaled(turned) for spec in specs)]
+    return max(upright + lying)
 
 
-def fitted(size: tuple[int, int], edge: int) -> tuple[int, int]:
-    """Return `size` scaled so that its longer side is at most `edge`: never larger, never less than a pixel."""
-    longest = max(size)
-    if longest <= edge:
-        return size
-    return max(1, round(size[0] * edge / longest)), max(1, round(size[1] * edge / longest))
+def _draft(picture: JpegImagePlugin.JpegImageFile, wanted: tuple[int, int]) -> None:
+    """Ask for the smallest scale that still serves, and for brightness and colour as they are stored."""
+    mode = "YCbCr" if picture.mode == "RGB" and _keeps_colour_apart(picture) else None
+    picture.draft(mode, cast("tuple[int, int]", (wanted[0] * _DRAFT_FACTOR, wanted[1] * _DRAFT_FACTOR)))
+
+
+def _keeps_colour_apart(picture: JpegImagePlugin.JpegImageFile) -> bool:
+    """Tell whether three planes are brightness and colour and not red, green and blue, as libjpeg judges it."""
+    if "jfif" in picture.info:
+        return True
+    if "adobe_transform" in picture.info:
+        return bool(picture.info["adobe_transform"])
+    return [layer[0] for layer in picture.layer] != [ord("R"), ord("G"), ord("B")]
+
+
+def _halvings(size: tuple[int, int], wanted: tuple[int, int]) -> int:
+    return max(0, math.floor(math.log2(max(size) / (max(wanted) * _DRAFT_FACTOR))))

@@ -6,94 +6,80 @@ picture, where they cost a tenth. Equal bytes and an equal recipe give equal thu
 
 from __future__ import annotations
 
-import io
-
-import PIL
-import pillow_heif
 from PIL import Image
 
 from workers.imaging import exif
-from workers.imaging.colour import flat_srgb
+from workers.imaging.cascade import Cascade
+from workers.imaging.colour import colour_space, srgb, srgb_of_planes
+from workers.imaging.fingerprints import dhash, dominant_colour
+from workers.imaging.frames import frames_of
 from workers.imaging.limits import Limits
-from workers.imaging.orientation import orientation_of, upright, upright_size
+from workers.imaging.naming import recipe_id
+from workers.imaging.orientation import orientation_of, turn_of, upright, upright_size
 from workers.imaging.pixels import eight_bits, full_scale, resizable
 from workers.imaging.placeholder import placeholder_of
-from workers.imaging.reading import Source, fitted, read
-from workers.imaging.rendering import VARIANTS, Rendering, Variant
+from workers.imaging.planes import Planes
+from workers.imaging.reading import Source, read
+from workers.imaging.rendering import Rendering
+from workers.imaging.variants import DEFAULT, Recipe, parse
 
-QUALITY = 80
-# Resizing in two steps where the picture is much larger than its thumbnail. At 1.5 no difference is seen;
-# between thumbnails it would save nothing and cost sharpness at 160 pixels.
-_GAP = 1.5
-_VERSION = 1
-
-
-def recipe_id() -> str:
-    """Name everything that decides the bytes of a thumbnail besides the source."""
-    edges = "-".join(str(edge) for _, edge in VARIANTS)
-    return f"{_VERSION}:{edges}:jpeg-q{QUALITY}:pillow-{PIL.__version__}:heif-{pillow_heif.__version__}"
+# Resizing in two steps where the picture is much larger than its thumbnail, a plain mean first. Below a
+# decoder that halved the picture already no difference is seen; elsewhere the step must leave 1.5 to the filter.
+_GAP, _GAP_OF_JPEG = 1.5, 1.01
 
 
-def render(data: bytes, *, limits: Limits) -> Rendering:
+def render(data: bytes, *, limits: Limits, recipe: Recipe | None = None) -> Rendering:
     """Render a picture in this process. Raises Permanent with one of the codes of `refusals`.
 
     Limits on time and memory do not bind here; hostile bytes belong into a decoding child.
     """
-    with read(data, edge=VARIANTS[0][1], limits=limits) as source:
+    recipe = recipe or parse(DEFAULT)
+    with read(data, specs=recipe.specs, limits=limits) as source:
         orientation = orientation_of(source.picture)
-        largest = _largest(source, orientation)
-        width, height = upright_size(source.size, orientation)
+        width, height = size = upright_size(source.size, orientation)
+        stored = upright_size(max(spec.scaled(size) for spec in recipe.specs), orientation)
+        cascade = Cascade(size, *_largest(source, stored, orientation))
+        variants, picture = cascade.variants(recipe.specs), source.picture
+        small = cascade.smallest()
         return Rendering(
             format=source.format,
             content_type=source.content_type,
             width=width,
             height=height,
-            taken_at=exif.taken_at(source.picture),
-            camera=exif.camera(source.picture),
-            gps=exif.gps(source.picture),
-            placeholder=placeholder_of(largest),
+            orientation=orientation,
+            color_space=colour_space(picture),
+            taken_at=exif.taken_at(picture),
+            camera=exif.camera(picture),
+            lens=exif.lens(picture),
+            exposure=exif.exposure(picture),
+            gps=exif.gps(picture),
+            placeholder=placeholder_of(small),
+            dhash=dhash(small),
+            dominant_color=dominant_colour(small),
             partial=source.partial,
-            recipe=recipe_id(),
-            variants=_cascade(largest, (width, height)),
+            recipe=recipe_id(recipe),
+            variants=variants,
+            # Last of all: counting walks from frame to frame, and what the picture tells changes on the way.
+            frames=frames_of(picture, data),
         )
 
 
-def _largest(source: Source, orientation: int) -> Image.Image:
-    """Return the largest thumbnail: eight-bit sRGB or grey, opaque, upright, without any metadata."""
+def _largest(
+    source: Source, stored: tuple[int, int], orientation: int
+) -> tuple[Image.Image | Planes, Image.Image | None]:
+    """Return the picture at its largest size, eight bits, sRGB or grey, upright; and its transparency."""
     profile = source.picture.info.get("icc_profile")
-    white = full_scale(source.picture)
-    picture = _resized(resizable(source.picture), fitted(source.size, VARIANTS[0][1]), gap=_GAP)
-    picture = flat_srgb(eight_bits(picture, white), profile if isinstance(profile, bytes) else None)
-    picture = upright(picture, orientation)
-    picture.info.clear()  # or Pillow writes the source's comment into every thumbnail
-    return picture
-
-
-def _cascade(largest: Image.Image, source_size: tuple[int, int]) -> tuple[Variant, ...]:
-    variants, picture = [], largest
-    for name, edge in VARIANTS:
-        picture = _resized(picture, fitted(source_size, edge), gap=None)
-        variants.append(
-            Variant(
-                name=name,
-                width=picture.width,
-                height=picture.height,
-                content_type="image/jpeg",
-                data=_encoded(picture),
-            )
-        )
-    return tuple(variants)
-
-
-def _resized(picture: Image.Image, size: tuple[int, int], *, gap: float | None) -> Image.Image:
-    if picture.size == size:
-        return picture
-    if picture.mode.startswith("I;16"):
-        gap = None  # the first, coarse step knows no sixteen bits
-    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=gap)
-
-
-def _encoded(picture: Image.Image) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=QUALITY, optimize=True)
-    return out.getvalue()
+    profile = profile if isinstance(profile, bytes) else None
+    if source.picture.mode == "YCbCr":
+        planes = Planes.of(source.picture).resized(stored, gap=_GAP_OF_JPEG)
+        planes = srgb_of_planes(planes, profile)
+        turn = turn_of(orientation)
+        return (planes if turn is None else planes.transposed(turn)), None
+    picture = resizable(source.picture)
+    white = None if picture.mode == "LA" else full_scale(source.picture)
+    if picture.size != stored:
+        # The first, coarse step knows no sixteen bits.
+        gap = None if picture.mode.startswith("I;16") else _GAP
+        picture = picture.resize(stored, Image.Resampling.LANCZOS, reducing_gap=gap)
+    opaque, alpha = srgb(eight_bits(picture, white), profile)
+    return upright(opaque, orientation), None if alpha is None else upright(alpha, orientation)

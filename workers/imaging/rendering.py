@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# Long edges in pixels, the largest first: each is made from the one before it.
-VARIANTS: tuple[tuple[str, int], ...] = (("large", 1280), ("medium", 480), ("small", 160))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One thumbnail: JPEG bytes without any metadata."""
+    """One thumbnail: the bytes of a file without any metadata."""
 
     name: str
     width: int
@@ -23,19 +20,28 @@ class Variant:
 class Rendering:
     """A picture seen and rendered.
 
-    Width and height are of the source as a person sees it, after orientation. `taken_at` is ISO 8601 text,
-    with a zone only where the camera wrote one; `gps` is `{latitude, longitude[, altitude]}`; `placeholder`
-    is a ThumbHash in base64; `partial` says that the file was truncated and rendered all the same.
+    Width and height are of the source as a person sees it, after the turn that `orientation` (1 to 8) asked
+    for. `frames` is None where they cannot be counted. `taken_at` is ISO 8601 text, with a zone only where the
+    camera wrote one; `exposure` holds what is known of `{seconds, f_number, iso, focal_length_mm}`; `gps` is
+    `{latitude, longitude[, altitude]}`; `placeholder` is a ThumbHash in base64; `dhash` 16 hexadecimal digits;
+    `dominant_color` `#rrggbb`; `partial` says that the file was truncated and rendered all the same.
     """
 
     format: str
     content_type: str
     width: int
     height: int
+    frames: int | None
+    orientation: int
+    color_space: str | None
     taken_at: str | None
     camera: str | None
+    lens: str | None
+    exposure: dict[str, float] | None
     gps: dict[str, float] | None
     placeholder: str | None
+    dhash: str | None
+    dominant_color: str | None
     partial: bool
     recipe: str
     variants: tuple[Variant, ...]

@@ -43,6 +43,8 @@ INDEXES = frozenset(
         ("group_skips", ("group_id",), False),
         ("images", ("created_at",), False),
         ("images", ("organization_id", "created_at"), False),
+        ("images", ("organization_id", "sha256"), False),
+        ("rerenders", ("due_at",), True),
         ("users", ("organization_id",), False),
     }
 )

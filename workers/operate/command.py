@@ -29,6 +29,7 @@ from workers.operate import (
     preparing,
     queues,
     rendering,
+    rerendering,
     signing,
     users,
     verifying,
@@ -94,6 +95,7 @@ for group in (
     mending,
     verifying,
     rendering,
+    rerendering,
     doctor,
 ):
     group.register(app)

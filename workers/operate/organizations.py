@@ -17,6 +17,7 @@ from common.documents.database import Document
 from common.documents.organizations import Organizations
 from common.queue import allowance
 from workers.credentials import CredentialsError
+from workers.imaging.variants import parse
 from workers.operate import access, connection, salesforce
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table, written
@@ -144,6 +145,12 @@ def update(  # noqa: PLR0913 - an option each
     grant: Grant = None,
     instance_url: InstanceUrl = None,
     api_version: ApiVersion = None,
+    thumbnails: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE", help="Its own thumbnails, as in THUMBNAILS; '' for those of the settings."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Change an organization. Its gate opens: what was wrong may be mended now.
@@ -174,6 +181,11 @@ def update(  # noqa: PLR0913 - an option each
         changes |= access.merged(before["source"], new, hands.credentials)
     if api_version is not None:
         changes["api_version"] = salesforce.version(api_version)
+    if thumbnails is not None:
+        _render_by(hands, before["_id"], thumbnails.strip())
+        if not changes and name is None:
+            _tell(hands, existing(hands, id), json=json)
+            return
     if not changes and name is None:
         raise Trouble("Say what to change; see `imports organization update --help`.", exit_code=2)
     _kept(hands).update(before["_id"], source=changes, name=name)
@@ -244,6 +256,15 @@ def existing(hands: Hands, organization_id: str) -> Document:
     return found
 
 
+def _render_by(hands: Hands, organization_id: str, thumbnails: str) -> None:
+    """Give an organization its own recipe; images that exist keep theirs until `imports rerender`."""
+    try:
+        parse(thumbnails or hands.settings.thumbnails)
+    except ValueError as mistake:
+        raise Trouble(f"--thumbnails {mistake}.", exit_code=2) from None
+    _kept(hands).render_by(organization_id, thumbnails or None)
+
+
 def presented(organization: Document, zone: ZoneInfo) -> dict[str, Any]:
     """Show an organization to a machine: all but its secret."""
     source, gate = organization["source"], organization["gate"]
@@ -261,6 +282,7 @@ def presented(organization: Document, zone: ZoneInfo) -> dict[str, Any]:
             "probe_at": written(gate["probe_at"], zone),
             "expected_at": written(gate.get("expected_at"), zone),
         },
+        "thumbnails": organization.get("thumbnails"),
         "disabled_at": written(organization["disabled_at"], zone),
         "created_at": written(organization["created_at"], zone),
     }
@@ -321,6 +343,7 @@ def _tell(hands: Hands, organization: Document, *, json: bool, quota: dict[str, 
             "API calls of 24 h": quota
             and f"{quota['used']} of {quota['limit']} used, {quota['used_by_imports']} of them by imports;"
             f" groups leave {quota['reserve']}, single imports {quota['floor']}",
+            "thumbnails": organization.get("thumbnails"),
             "added": shown(organization["created_at"], zone),
         }
     )

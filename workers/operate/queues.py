@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 import typer
 
 from common.documents.imports import STAGES
 from common.documents.oldest import Oldest
+from common.documents.rerenders import Rerenders
 from common.queue.depth import depths
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, answer, lasting, table
@@ -35,6 +39,7 @@ def queues(ctx: typer.Context, *, json: Json = False) -> None:
         }
         for one in depths(hands.redis)
     ]
+    rows.append(_rerenders(hands, now))
     if json:
         answer(rows)
         return
@@ -43,6 +48,12 @@ def queues(ctx: typer.Context, *, json: Json = False) -> None:
         ("QUEUE", "WAITING", "IN FLIGHT", "DELAYED", "DEAD", "DEPTH", "OLDEST"),
         ((row["queue"], *(row[name] for name in columns), lasting(row["oldest_age_s"])) for row in rows),  # type: ignore[arg-type]
     )
+
+
+def _rerenders(hands: Hands, now: datetime) -> dict[str, Any]:
+    """Tell of the queue that is a collection: images to be rendered anew, behind every import."""
+    counted = Rerenders(hands.db).standing(now)
+    return {"queue": "rerender", **counted, "dead": 0, "depth": sum(counted.values()), "oldest_age_s": None}
 
 
 def _rounded(age: float | None) -> float | None:

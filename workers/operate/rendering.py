@@ -23,10 +23,12 @@ from workers.imaging.limits import Limits
 from workers.imaging.rendering import Rendering
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, news, table
+from workers.recipes import usual_recipe
 
 NEWS_SECONDS = 2.0
 UNREADABLE = "file_unreadable"  # not a verdict on a picture: there is none
-KNOWN = ("width", "height", "format", "content_type", "taken_at", "camera", "gps", "placeholder", "partial", "recipe")  # fmt: skip
+KNOWN = ("width", "height", "format", "content_type", "frames", "orientation", "color_space", "taken_at", "camera", "lens", "exposure", "gps", "placeholder", "dhash", "dominant_color", "partial", "recipe")  # fmt: skip
+EXTENSIONS = {"image/jpeg": "jpg", "image/webp": "webp", "image/avif": "avif"}
 LONGEST_NAME = 200  # bytes of a file's name that its thumbnails keep; file systems allow 255 in all
 
 
@@ -59,8 +61,12 @@ def render(
         accept_truncated=settings.accept_truncated,
     )
     try:
+        recipe = usual_recipe(settings.thumbnails)
+    except ValueError as mistake:
+        raise Trouble(str(mistake), exit_code=2) from None
+    try:
         out.mkdir(parents=True, exist_ok=True)
-        told = _rendered(files, out, Decoder(limits=limits, reuse=settings.render_reuse))
+        told = _rendered(files, out, Decoder(limits=limits, recipe=recipe, reuse=settings.render_reuse))
     except OSError as error:
         raise Trouble(f"Thumbnails cannot be written to {out} ({error.strerror}).") from None
     except Throttled as failure:
@@ -124,7 +130,7 @@ def _written(rendering: Rendering, out: Path, stem: str) -> list[dict[str, Any]]
     """Write the thumbnails and tell where they are."""
     outputs = []
     for variant in rendering.variants:
-        path = out / f"{stem}.{variant.name}.jpg"
+        path = out / f"{stem}.{variant.name}.{EXTENSIONS[variant.content_type]}"
         path.write_bytes(variant.data)
         size = {"width": variant.width, "height": variant.height, "bytes": len(variant.data)}
         outputs.append(

@@ -35,6 +35,7 @@ def told(import_: Document, zone: ZoneInfo) -> dict[str, Any]:
         "waiting_for": import_["waiting_for"],
         "expected_at": written(import_.get("expected_at"), zone),
         "next_attempt_at": written(import_["not_before"], zone),
+        **({"duplicate_of": import_["duplicate_of"]} if import_.get("duplicate_of") else {}),
         "stages": _timed(import_["stages"], zone),
         "links": links(import_),
         "deliveries": import_["deliveries"],

@@ -10,7 +10,20 @@ from typing import Any
 from workers.stages.render import Rendered
 
 # What a picture may tell of itself; left out of the entry where it does not.
-_OPTIONAL = ("format", "taken_at", "camera", "gps", "placeholder")
+_OPTIONAL = (
+    "format",
+    "frames",
+    "orientation",
+    "color_space",
+    "taken_at",
+    "camera",
+    "lens",
+    "exposure",
+    "gps",
+    "placeholder",
+    "dhash",
+    "dominant_color",
+)
 
 
 def image_entry(
@@ -38,7 +51,24 @@ def image_entry(
         "recipe": rendered.recipe,
         "created_at": now,
     }
-    told = {name: getattr(rendered, name) for name in _OPTIONAL}
     if rendered.partial:
         entry["partial"] = True
-    return {**entry, **{name: value for name, value in told.items() if value is not None}}
+    return {**entry, **told(rendered)}
+
+
+def renewed(rendered: Rendered) -> dict[str, Any]:
+    """Return what changes in an image entry whose original was rendered anew."""
+    return {
+        "content_type": rendered.content_type,
+        "width": rendered.width,
+        "height": rendered.height,
+        "thumbnails": [asdict(thumbnail) for thumbnail in rendered.thumbnails],
+        "recipe": rendered.recipe,
+        **told(rendered),
+    }
+
+
+def told(rendered: Rendered) -> dict[str, Any]:
+    """Return what a picture told of itself."""
+    values = {name: getattr(rendered, name) for name in _OPTIONAL}
+    return {name: value for name, value in values.items() if value is not None}

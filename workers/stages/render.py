@@ -11,13 +11,16 @@ from common.blobs import Blobs, BlobsUnavailableError
 from common.crashpoints import reached
 from workers.failures import Throttled
 from workers.imaging.rendering import Rendering, Variant
+from workers.imaging.variants import Recipe
 
 
 class Renders(Protocol):
     """What turns a file into a rendering; raises Permanent, Interrupted or Throttled."""
 
-    def render(self, original: BinaryIO, *, stopping: threading.Event) -> Rendering:
-        """Render the picture in a real file."""
+    def render(
+        self, original: BinaryIO, *, stopping: threading.Event, recipe: Recipe | None = None
+    ) -> Rendering:
+        """Render the picture in a real file, by the decoder's own recipe unless another is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,22 +46,37 @@ class Rendered:
     height: int
     thumbnails: tuple[Thumbnail, ...]
     recipe: str
+    frames: int | None
+    orientation: int
+    color_space: str | None
     placeholder: str | None
+    dhash: str | None
+    dominant_color: str | None
     taken_at: str | None
     camera: str | None
+    lens: str | None
+    exposure: dict[str, float] | None
     gps: dict[str, float] | None
     partial: bool
 
 
-def render(
-    *, organization_id: str, original: BinaryIO, decoder: Renders, blobs: Blobs, stopping: threading.Event
+def render(  # noqa: PLR0913 - all of it by keyword
+    *,
+    organization_id: str,
+    original: BinaryIO,
+    decoder: Renders,
+    blobs: Blobs,
+    stopping: threading.Event,
+    recipe: Recipe | None = None,
+    gps_policy: str = "keep",
 ) -> Rendered:
     """Return what was seen and made, after every thumbnail is stored.
 
-    `original` is a real file (its descriptor is handed to the decoder). Raises Permanent for a picture that
+    `original` is a real file (its descriptor is handed to the decoder). `gps_policy` is `keep`, `round` or
+    `drop`. Raises Permanent for a picture that
     is refused, Interrupted when `stopping` is set, Throttled when the decoder or the blob store cannot serve.
     """
-    rendering = decoder.render(original, stopping=stopping)
+    rendering = decoder.render(original, stopping=stopping, recipe=recipe)
     reached("render.decoded")
     return Rendered(
         format=rendering.format,
@@ -67,12 +85,28 @@ def render(
         height=rendering.height,
         thumbnails=tuple(_stored(organization_id, variant, blobs) for variant in rendering.variants),
         recipe=rendering.recipe,
+        frames=rendering.frames,
+        orientation=rendering.orientation,
+        color_space=rendering.color_space,
         placeholder=rendering.placeholder,
+        dhash=rendering.dhash,
+        dominant_color=rendering.dominant_color,
         taken_at=rendering.taken_at,
         camera=rendering.camera,
-        gps=rendering.gps,
+        lens=rendering.lens,
+        exposure=rendering.exposure,
+        gps=_as_far_as_allowed(rendering.gps, gps_policy),
         partial=rendering.partial,
     )
+
+
+def _as_far_as_allowed(gps: dict[str, float] | None, policy: str) -> dict[str, float] | None:
+    """Return what may be kept of a place: all of it, its kilometre (without the height), or nothing."""
+    if gps is None or policy == "drop":
+        return None
+    if policy == "round":
+        return {name: round(gps[name], 2) for name in ("latitude", "longitude")}
+    return gps
 
 
 def _stored(organization_id: str, variant: Variant, blobs: Blobs) -> Thumbnail:

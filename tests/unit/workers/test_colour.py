@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -113,6 +114,15 @@ def test_transparency_is_laid_on_white(picture: Image.Image, format_: str) -> No
 def test_grey_transparency_is_laid_on_white() -> None:
     """Half transparent black is middle grey."""
     assert near(colour(seen(saved(_filled("LA", (0, 128)), "PNG"))), (127, 127, 127))
+
+
+def test_a_hidden_grey_of_sixteen_bits_is_white() -> None:
+    """One value of sixteen bits stands for nothing, and its neighbours do not."""
+    row = struct.pack("<H", 30_000) * 100 + struct.pack("<H", 30_001) * 100
+    picture = Image.frombytes("I;16", (200, 100), row * 100)
+    rendering = seen(saved(picture, "PNG", transparency=30_000))
+    assert near(colour(rendering, at=(0.25, 0.5)), (255, 255, 255))
+    assert near(colour(rendering, at=(0.75, 0.5)), (117, 117, 117))
 
 
 @pytest.mark.parametrize("format_", ["GIF", "PNG"])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +105,38 @@ def test_sizes_are_as_a_person_sees_them(outcomes: dict[str, Outcome]) -> None:
             assert told == entry["upright"], entry["file"]
         else:
             assert sorted(told) == sorted(entry["size"]), entry["file"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+def test_no_file_costs_more_than_it_may(outcomes: dict[str, Outcome]) -> None:
+    """Two seconds of processor, ten by the clock, 250 MB; 70 MB for a baseline JPEG, whatever its size."""
+    names = {str(CORPUS / entry["file"]): entry for entry in entries()}
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.unit.workers.costs"],
+        input="\n".join(names),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    costs: dict[str, tuple[float, float, int]] = json.loads(told.stdout)
+    assert len(costs) == len(names)
+    assert not {name: cpu for name, (cpu, _, _) in costs.items() if cpu > 2}
+    assert not {name: wall for name, (_, wall, _) in costs.items() if wall > 10}
+    for name, (_, _, peak) in costs.items():
+        outcome = outcomes[names[name]["file"]]
+        if isinstance(outcome, Rendering):
+            baseline = outcome.format == "JPEG" and b"\xff\xc2" not in Path(name).read_bytes()
+            assert peak <= (70 if baseline else 250) * 2**20, name
+
+
+def test_frames_are_counted(outcomes: dict[str, Outcome]) -> None:
+    """As the manifest's second look at the file counted them, wherever they can be counted at all."""
+    known = [
+        (one, outcomes[one["file"]]) for one in entries() if one.get("n_frames") and one["format"] != "ICO"
+    ]
+    told = [(one["file"], one["n_frames"], seen.frames) for one, seen in known if isinstance(seen, Rendering)]
+    assert len(told) > 200
+    assert not [each for each in told if each[1] != each[2]]
 
 
 def test_made_metadata_is_read(outcomes: dict[str, Outcome]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import struct
 import sys
 import tempfile
 import threading
@@ -188,16 +189,35 @@ def test_a_picture_that_computes_without_end_is_refused(decoder: Decoder) -> Non
     assert render(decoder).width == 900
 
 
-def test_a_picture_that_wants_too_much_memory_is_refused(decoder: Decoder) -> None:
-    """Its child says so, is given up, and the next picture has all of its memory."""
+def test_a_picture_that_would_want_too_much_memory_is_refused_unseen(decoder: Decoder) -> None:
+    """What its decoder would need is known from its header, so the child spends nothing and goes on."""
     data = slow_picture()
     render(decoder)
     child = child_of(decoder)
     with pytest.raises(Permanent) as caught:
         render(decoder, data, memory_bytes=256 * 2**20)
+    assert caught.value.code == "image_too_large"
+    assert child_of(decoder) == child
+    assert render(decoder, data).width == 7000
+
+
+def test_a_picture_that_lies_about_its_memory_meets_the_wall(decoder: Decoder) -> None:
+    """Sixty-four pixels in a tile of gigabytes: the child says so, is given up, and the next has all of its own."""
+    render(decoder)
+    child = child_of(decoder)
+    with pytest.raises(Permanent) as caught:
+        render(decoder, tiff_of_one_tile(60_000))
     assert caught.value.code == "render_memory"
     assert not alive(child)
-    assert render(decoder, data).width == 7000
+    assert render(decoder).width == 900
+
+
+def tiff_of_one_tile(edge: int) -> bytes:
+    """Write a TIFF of 64 x 1 grey pixels that lie in one tile of `edge` x `edge`."""
+    numbers = {256: 64, 257: 1, 258: 8, 259: 5, 262: 1, 277: 1, 322: edge, 323: edge, 324: 200, 325: 100}
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in numbers.items())
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(numbers)) + tags + bytes(4)
+    return head.ljust(200, b"\0") + bytes(range(100))
 
 
 def test_a_stop_ends_the_picture_in_work(decoder: Decoder) -> None:

@@ -21,6 +21,9 @@ from workers.decoding.messages import (
     result_size,
 )
 from workers.imaging.refusals import refusal
+from workers.imaging.variants import DEFAULT, parse
+
+RECIPE = parse(DEFAULT)
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def test_a_rendering_survives_the_way() -> None:
     rendering = seen(saved(quadrants(), "PNG"))
     header, body = result_header(rendering)
     assert result_size(header) == len(body)
-    assert result_of(json.loads(json.dumps(header)), body) == rendering
+    assert result_of(json.loads(json.dumps(header)), body, recipe=RECIPE) == rendering
 
 
 def test_a_refusal_survives_the_way() -> None:
@@ -108,6 +111,10 @@ def test_a_refusal_survives_the_way() -> None:
         {"gps": {"latitude": float("nan")}},
         {"gps": {"latitude": 10**400}},
         {"width": 2**40},
+        {"frames": 0},
+        {"orientation": "1"},
+        {"exposure": {"seconds": None}},
+        {"dominant_color": ["#000000"]},
         {"content_type": "text/html"},
         {"variants": []},
         {"variants": [{"bytes": 3}]},
@@ -117,7 +124,7 @@ def test_a_rendering_of_lies_is_not_believed(lie: dict[str, Any]) -> None:
     """A child that was taken over cannot put odd values into the record."""
     header, body = result_header(seen(saved(quadrants(), "PNG")))
     with pytest.raises(UnbelievableError):
-        result_of(header | lie, body)
+        result_of(header | lie, body, recipe=RECIPE)
 
 
 @pytest.mark.parametrize(

@@ -122,11 +122,34 @@ def rendered() -> Rendered:
         thumbnails=THUMBNAILS,
         recipe="r1",
         placeholder=None,
+        frames=1,
+        orientation=1,
+        color_space="sRGB",
+        dhash=None,
+        dominant_color=None,
+        lens=None,
+        exposure=None,
         taken_at=None,
         camera=None,
         gps=None,
         partial=False,
     )
+
+
+def test_the_same_bytes_twice_name_the_first_image(line: Line) -> None:
+    """An organization learns that it has a picture already; another organization's picture is none of its own."""
+    first, second = line.put(), line.put()
+    for one in (first, second):
+        line.pipeline.run("fetch", one)
+        line.pipeline.run("render", one)
+        line.now += timedelta(seconds=1)
+    assert line.get(first)["duplicate_of"] is None
+    assert line.get(second)["duplicate_of"] == image_id_of(first)
+    line.db.images.update_many({}, {"$set": {"organization_id": "another"}})
+    third = line.put()
+    line.pipeline.run("fetch", third)
+    line.pipeline.run("render", third)
+    assert line.get(third)["duplicate_of"] is None
 
 
 def raising(failure: BaseException) -> Callable[..., Any]:

@@ -7,8 +7,8 @@ import base64
 import pytest
 from PIL import Image
 
-from tests.unit.workers.pictures import quadrants, saved, seen
-from workers.imaging.placeholder import placeholder_of, thumbhash
+from tests.unit.workers.pictures import quadrants, saved, seen, turned
+from workers.imaging.placeholder import thumbhash
 
 
 def uneven(size: tuple[int, int]) -> Image.Image:
@@ -42,6 +42,7 @@ def test_a_picture_of_one_colour_is_its_colour() -> None:
 
 def test_the_placeholder_is_short_text() -> None:
     """It fits into every record, and follows the thumbnail and not the stored pixels."""
-    placeholder = placeholder_of(quadrants((1280, 853)))
+    placeholder = seen(saved(quadrants((1280, 853)), "PNG")).placeholder
+    assert placeholder is not None
     assert len(base64.b64decode(placeholder)) <= 25
-    assert seen(saved(quadrants((1280, 853)), "PNG")).placeholder == placeholder
+    assert seen(turned(6, "PNG", (1280, 853))).placeholder == placeholder

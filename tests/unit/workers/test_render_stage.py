@@ -6,14 +6,19 @@ import hashlib
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 import pytest
 
 from common.blobs import Blobs, BlobsUnavailableError, open_blobs
-from tests.unit.workers.pictures import quadrants, saved, seen
+from tests.unit.workers.pictures import quadrants, saved
 from workers.failures import Permanent, Throttled
+from workers.imaging.limits import Limits
+from workers.imaging.reading import prepare
+from workers.imaging.recipe import render as render_here
 from workers.imaging.rendering import Rendering
+from workers.imaging.variants import Recipe
 from workers.stages.render import render
 
 ORGANIZATION = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
@@ -22,9 +27,12 @@ ORGANIZATION = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 class Here:
     """A decoder in this process; the real one is another test's."""
 
-    def render(self, original: BinaryIO, *, stopping: threading.Event) -> Rendering:
+    def render(
+        self, original: BinaryIO, *, stopping: threading.Event, recipe: Recipe | None = None
+    ) -> Rendering:
         original.seek(0)
-        return seen(original.read())
+        prepare()
+        return render_here(original.read(), limits=Limits(), recipe=recipe)
 
 
 class Full:
@@ -73,6 +81,37 @@ def test_what_is_told_is_stored(blobs: Blobs, original: BinaryIO) -> None:
         data = blobs.read(each.key)
         assert each.key == f"{ORGANIZATION}/thumbnails/{each.sha256}"
         assert (len(data), hashlib.sha256(data).hexdigest()) == (each.bytes, each.sha256)
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        ("keep", {"latitude": 52.37021, "longitude": -4.89517, "altitude": 12.5}),
+        ("round", {"latitude": 52.37, "longitude": -4.9}),
+        ("drop", None),
+    ],
+)
+def test_a_place_is_kept_as_far_as_the_policy_allows(
+    blobs: Blobs, original: BinaryIO, policy: str, kept: dict[str, float] | None
+) -> None:
+    """What is not to be kept never leaves the stage."""
+
+    class There(Here):
+        def render(
+            self, original: BinaryIO, *, stopping: threading.Event, recipe: Recipe | None = None
+        ) -> Rendering:
+            place = {"latitude": 52.37021, "longitude": -4.89517, "altitude": 12.5}
+            return replace(super().render(original, stopping=stopping, recipe=recipe), gps=place)
+
+    rendered = render(
+        organization_id=ORGANIZATION,
+        original=original,
+        decoder=There(),
+        blobs=blobs,
+        stopping=threading.Event(),
+        gps_policy=policy,
+    )
+    assert rendered.gps == kept
 
 
 def test_a_second_run_finds_its_own_thumbnails(blobs: Blobs, original: BinaryIO) -> None:

@@ -1,0 +1,1 @@
+"""Measurements of the product, each against what others would use; see README.md."""
