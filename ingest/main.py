@@ -140,13 +140,15 @@ def create(  # noqa: PLR0913 - all of it by keyword
 async def _serve(settings: Settings, listener: socket.socket) -> int:
     mongodb, redis = connect_door(settings.mongodb_url), door_client(settings.redis_url)
     blobs = open_reader(settings.blobs_url, mongodb_url=settings.mongodb_url)
+    clock = StoreClock()
     bells = Doorbells(
         redis,
         producer(redis),
         per_organization=settings.doorbells_per_organization,
         renders_per_organization=settings.renders_per_organization,
+        now=lambda: clock().timestamp(),
     )
-    ringer, clock = Ringer(bells), StoreClock()
+    ringer = Ringer(bells)
     server: DoorServer
 
     app = create(

@@ -121,6 +121,7 @@ def start() -> None:
         asking,
         per_organization=settings.doorbells_per_organization,
         renders_per_organization=settings.renders_per_organization,
+        now=lambda: clock().timestamp(),
     )
     leases = Leases(clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds)
     decoder = Decoder(

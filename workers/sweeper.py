@@ -64,6 +64,7 @@ def main() -> int:
         broker,
         per_organization=settings.doorbells_per_organization,
         renders_per_organization=settings.renders_per_organization,
+        now=lambda: clock().timestamp(),
     )
     cancellations = Cancellations(imports=imports, groups=groups, bells=bells, clock=clock)
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)

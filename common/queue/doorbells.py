@@ -20,7 +20,6 @@ whatever else of it waits. Keys, for a stage Q and an organization O (an import 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,7 +99,11 @@ class Bell:
 
 
 class Doorbells:
-    """Ring, answer, wait. Everything raises RedisError where Redis is away; then the sweeper rings later."""
+    """Ring, answer, wait. Everything raises RedisError where Redis is away; then the sweeper rings later.
+
+    `now` is the store's time in seconds: other processes read when a bell counts as lost, and one whose own
+    clock is days ahead would ring bells that nobody takes for lost before days have passed.
+    """
 
     def __init__(
         self,
@@ -108,8 +111,8 @@ class Doorbells:
         broker: dramatiq.Broker,
         *,
         per_organization: int,
+        now: Callable[[], float],
         renders_per_organization: int | None = None,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._client, self._broker = client, broker
         self._now = now

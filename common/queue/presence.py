@@ -1,13 +1,13 @@
 """Say who is alive: each process beats into one Redis set, and whoever asks reads the fresh beats.
 
 A worker that is gone is simply no longer fresh. Nothing rests on this but what people see.
+Beats bear the time of Redis: a process whose own clock is off would be missed, or forget all the others.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ def name_of(process: str) -> str:
 
 def beat(client: redis.Redis, name: str) -> None:
     """Be heard, and forget those who have been silent for long. Raises RedisError."""
-    now = time.time()
+    now = _now(client)
     pipe = client.pipeline(transaction=False)
     pipe.zadd(KEY, {name: now})
     pipe.zremrangebyscore(KEY, 0, now - 20 * FRESH_SECONDS)
@@ -48,10 +48,15 @@ def leave(client: redis.Redis, name: str) -> None:
 
 def alive(client: redis.Redis) -> list[Present]:
     """Return who was heard of lately, by process and host. Raises RedisError."""
-    now = time.time()
+    now = _now(client)
     entries: Any = client.zrangebyscore(KEY, now - FRESH_SECONDS, "+inf", withscores=True)
     found = []
     for raw, heard in entries:
         process, host, pid = raw.decode().split(":")
         found.append(Present(process, host, int(pid), max(0.0, now - heard)))
     return sorted(found, key=lambda one: (one.process, one.host, one.pid))
+
+
+def _now(client: redis.Redis) -> float:
+    told: Any = client.time()
+    return float(told[0] + told[1] / 1e6)

@@ -35,7 +35,9 @@ class Shelf:
         self.clock = StoreClock()
         self.imports, self.groups = Imports(self.db), Groups(self.db)
         self.redis = door_client(redis_url)
-        self.bells = Doorbells(self.redis, producer(self.redis), per_organization=2)
+        self.bells = Doorbells(
+            self.redis, producer(self.redis), per_organization=2, now=lambda: self.clock().timestamp()
+        )
 
     def put(self) -> Document:
         group = new_group(

@@ -45,6 +45,11 @@ def die_if_armed(point: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-if __name__ == "__main__":
+def run(name: str) -> int:
+    """Run the web process or the sweeper and return its exit code."""
     crashpoints.listener = die_if_armed
-    sys.exit({"web": web.main, "sweeper": sweeper.main}[sys.argv[1]]())
+    return {"web": web.main, "sweeper": sweeper.main}[name]()
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1]))

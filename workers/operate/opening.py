@@ -92,6 +92,7 @@ class Hands:
             broker.producer(self.redis),
             per_organization=self.settings.doorbells_per_organization,
             renders_per_organization=self.settings.renders_per_organization,
+            now=lambda: self.clock().timestamp(),
         )
 
     @cached_property

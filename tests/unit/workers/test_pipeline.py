@@ -58,7 +58,9 @@ class Line:
         self.groups = Groups(db)
         self.organizations.add("org", name="Org", source={}, now=NOW)
         self.redis = fakeredis.FakeRedis(version=7)
-        self.bells = Doorbells(self.redis, producer(self.redis), per_organization=2)
+        self.bells = Doorbells(
+            self.redis, producer(self.redis), per_organization=2, now=lambda: self.now.timestamp()
+        )
         self.leases = Leases(clock=lambda: self.now, lease=15, every=5)
         self.gates = Gates(self.organizations, clock=lambda: self.now)
         self.fetch: Callable[..., Any] = lambda *_: ORIGINAL

@@ -11,6 +11,7 @@ A verdict's sentence is ours: nothing that the other side wrote is repeated.
 
 from __future__ import annotations
 
+import errno
 import random
 import ssl
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ import urllib3.exceptions as wire
 from workers.failures import Failure, Permanent, Throttled, Transient
 from workers.sources.salesforce.answers import Refusal
 
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 ORGANIZATION, QUOTA = "salesforce", "salesforce_quota"
 
 
@@ -188,13 +190,25 @@ def of_refusal(refusal: Refusal) -> Verdict:
 
 def of_break(error: Exception) -> Failure | TroubleError:
     """Judge an exception of requests or urllib3: what happened to the connection."""
+    causes = tuple(_causes(error))
+    if any(isinstance(cause, OSError) and cause.errno in _NO_DESCRIPTOR for cause in causes):
+        return _no_descriptor()
     if type(error) is OSError:  # requests, before any connection, of a REQUESTS_CA_BUNDLE that is no file
         return _certificate()
-    causes = tuple(_causes(error))
     for kinds, verdict in _BREAKS:
         if any(isinstance(cause, kinds) for cause in causes):
             return verdict()
     return TroubleError("salesforce_connection_lost", "The connection to Salesforce broke.")
+
+
+def _no_descriptor() -> Throttled:
+    """Not a word about Salesforce: neither an attempt is counted nor the organization's gate closed."""
+    return Throttled(
+        "spool_unavailable",
+        "The worker has used up its file descriptors; the import goes on when some are free again.",
+        waiting_for="spool",
+        scope="store",
+    )
 
 
 def _certificate() -> Throttled:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 
 import pytest
+import requests
+import urllib3.exceptions as wire
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +18,7 @@ from workers.sources import Sources
 from workers.sources.salesforce.answers import Refusal, refusal, retry_after
 from workers.sources.salesforce.origins import Origin, OriginError
 from workers.sources.salesforce.standing import RECENT_SECONDS, Standing
-from workers.sources.salesforce.verdicts import of_refusal
+from workers.sources.salesforce.verdicts import of_break, of_refusal
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -175,3 +178,15 @@ def test_an_old_success_proves_nothing() -> None:
     now[0] = RECENT_SECONDS + 1
     assert not standing.others_succeed("a", answers=answers)
     assert asked == [True]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_worker_without_a_descriptor_blames_itself(number: int) -> None:
+    """A socket that this process cannot open counts no attempt and closes nobody's gate, however it is wrapped."""
+    own = OSError(number, "Too many open files")
+    new = wire.NewConnectionError(None, "Failed to establish a new connection")  # type: ignore[arg-type]
+    new.__cause__ = own
+    for error in (own, requests.ConnectionError(new), wire.ProtocolError("Connection aborted.", own)):
+        verdict = of_break(error)
+        assert isinstance(verdict, Throttled)
+        assert (verdict.code, verdict.scope, verdict.waiting_for) == ("spool_unavailable", "store", "spool")
