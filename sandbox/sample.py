@@ -12,8 +12,7 @@ import requests
 from sandbox.door import Door, DoorError
 from sandbox.organization import Salesforce
 from sandbox.output import Output
-from sandbox.salesforce.ids import made_id
-from sandbox.salesforce.tables import SAMPLE_CASE_ID
+from sandbox.salesforce.tables import SAMPLE_CASE_ID, attachment_id
 
 ENDS = ("succeeded", "failed", "canceled")
 SHOWN, NEXT = "hills-at-noon.jpg", "upright-phone-photo.jpg"
@@ -48,11 +47,11 @@ def attachments(salesforce: Salesforce, pictures: Path | None) -> list[tuple[str
     if not salesforce.simulated:
         return _newest(salesforce)
     own = next((file for file in sorted(pictures.rglob("*")) if file.is_file()), None) if pictures else None
-    following = (made_id("00P", f"sample/{NEXT}"), NEXT)
+    following = (attachment_id(f"sample/{NEXT}"), NEXT)
     if own is not None and pictures is not None:
         name = own.relative_to(pictures).as_posix()
-        following = (made_id("00P", f"pictures/{name}"), own.name)
-    return [(made_id("00P", f"sample/{SHOWN}"), SHOWN), following]
+        following = (attachment_id(f"pictures/{name}"), own.name)
+    return [(attachment_id(f"sample/{SHOWN}"), SHOWN), following]
 
 
 def carry(

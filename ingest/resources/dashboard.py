@@ -23,6 +23,7 @@ from ingest.resources.imports import checked_id
 
 REFRESH_SECONDS = 5
 LATEST = 30
+SIZES = ("large", "medium", "small")  # what every image has
 _TONES = {"succeeded": "good", "failed": "bad", "canceled": "soft"}
 
 log = structlog.get_logger(__name__)
@@ -166,7 +167,8 @@ def _import(one: Document, now: datetime) -> tuple[Any, ...]:
         image = tag(
             "img", src=f"{source}/small", class_="thumb", alt=one.get("filename") or "", loading="lazy"
         )
-        picture = tag("a", image, href=f"{source}/large")
+        sizes = [tag("a", name, " ", href=f"{source}/{name}") for name in SIZES]
+        picture = Markup(tag("a", image, href=f"{source}/large") + tag("small", *sizes))
     named = Markup(
         tag("code", one["_id"])
         + tag("small", one.get("filename") or "no filename", " · organization ", one["organization_id"])

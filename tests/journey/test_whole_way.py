@@ -31,6 +31,30 @@ def test_the_samples_become_images(world: World) -> None:
     assert len(world.accepted) == len(samples) == 12
 
 
+def test_the_interfaces_own_example_becomes_an_image(world: World) -> None:
+    """The example of the interface's documentation, pasted as it stands, is answered byte for byte and works."""
+    answer = world.http.post(
+        f"{world.url}/api/v1/imports",
+        data="album_id=5005800000HEXCtAAP&filename=Image123.jpg&import_type=salesforce"
+        "&metadatas[attachmentId]=00P4I00000zyw3eUAA&attachment_id=00P4I00000zyw3eUAA",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        timeout=15,
+    )
+    assert answer.status_code == 200
+    assert len(answer.content) == 498
+    import_id = answer.json()["id"]
+    world.accepted[import_id] = "Image123.jpg"
+    world.rest([import_id])
+    shown = world.get(import_id)
+    assert shown["status"] == "succeeded", shown["error"]
+    page = world.http.get(f"{world.url}/dashboard", timeout=15).text
+    for size in SIZES:
+        address = f"/dashboard/images/{shown['image_id']}/{size}"
+        assert f'href="{address}"' in page
+        seen = world.http.get(world.url + address, timeout=15)
+        assert (seen.status_code, seen.headers["Content-Type"]) == (200, "image/jpeg")
+
+
 def test_an_image_tells_where_its_files_are(world: World) -> None:
     """The image of an import names an original and three thumbnails, which the same token opens."""
     name, attachment_id = next(iter(world.samples().items()))

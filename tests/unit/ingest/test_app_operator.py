@@ -170,6 +170,8 @@ def test_the_dashboard_shows_why_an_import_failed_and_escapes_what_callers_named
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert f'src="/dashboard/images/{picture}/small"' in page
+    for size in ("large", "medium", "small"):
+        assert f'href="/dashboard/images/{picture}/{size}"' in page
     assert answer["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in (answer["content-security-policy"] or "")
 

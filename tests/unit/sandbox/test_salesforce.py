@@ -121,7 +121,7 @@ def test_a_row_and_its_blob_agree(world: World) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        ("sobjects/Attachment/00P4I00000zyw3eUAA", 404, "NOT_FOUND"),
+        ("sobjects/Attachment/00P000000000001EAA", 404, "NOT_FOUND"),
         ("sobjects/Attachment/nonsense", 400, "MALFORMED_ID"),
         ("sobjects/Nothing/00P4I00000zyw3eUAA", 404, "NOT_FOUND"),
         ("query?q=SELECT+Nope+FROM+Attachment", 400, "INVALID_FIELD"),
