@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -54,6 +54,7 @@ from workers.sources import Sources
 from workers.sources.surroundings import Surroundings
 from workers.work import expanding, fetching, rendering, sifting
 
+REPORT_SECONDS = 0.5  # in which a process that has come up has certainly told its master
 RERENDER_END_SECONDS = 3.0  # an interrupted rendering is given back within a blink
 
 
@@ -65,6 +66,20 @@ class Shifts(Middleware):
         self.beat: Beat | None = None
         self.rerendering: Rerendering | None = None
         self.rerender_leases: Leases | None = None
+        self._on_duty = threading.Event()
+
+    def once_on_duty(self, answer: Callable[[str], None]) -> Callable[[str], None]:
+        """Return what answers a message, held back until the master knows that this process has come up.
+
+        A process that dies while it reports for duty, by a picture that kills it say, leaves dramatiq's master
+        waiting for that report for ever, and nobody would start another worker.
+        """
+
+        def answered(import_id: str) -> None:
+            self._on_duty.wait()
+            answer(import_id)
+
+        return answered
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
         """Start the threads that keep claims, and the decoder where this process renders."""
@@ -76,6 +91,12 @@ class Shifts(Middleware):
         self.leases.start()
         if self.beat is not None:
             self.beat.start()
+
+    def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
+        """Let work begin a moment after the report, which dramatiq makes right after this."""
+        report = threading.Timer(REPORT_SECONDS, self._on_duty.set)
+        report.daemon = True
+        report.start()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
         """Let work in hand end by itself for a while, then have it given back."""
@@ -224,10 +245,10 @@ def start() -> None:
     register(
         broker,
         answering={
-            FetchAttachment: partial(pipeline.run, "fetch"),
-            RenderThumbnails: partial(pipeline.run, "render"),
-            ExpandGroup: partial(pipeline.run, "expand"),
-            AnswerDryRun: dry_runs.answer,
+            FetchAttachment: shifts.once_on_duty(partial(pipeline.run, "fetch")),
+            RenderThumbnails: shifts.once_on_duty(partial(pipeline.run, "render")),
+            ExpandGroup: shifts.once_on_duty(partial(pipeline.run, "expand")),
+            AnswerDryRun: shifts.once_on_duty(dry_runs.answer),
         },
     )
     watch_parent(leases.interrupt)

@@ -91,7 +91,7 @@ class Backlog:
         return Sweeper(
             ledgers=(Imports(self.db), Groups(self.db)),
             organizations=self.organizations,
-            bells=Doorbells(self.redis, broker, per_organization=BELLS),
+            bells=Doorbells(self.redis, broker, per_organization=BELLS, now=lambda: self.clock().timestamp()),
             gates=Gates(self.organizations, clock=self.clock),
             redis_client=self.redis,
             recover=lambda: recover(broker),

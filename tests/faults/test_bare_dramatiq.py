@@ -7,6 +7,7 @@ for it can go.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -137,6 +138,9 @@ def test_f1_a_dead_workers_message_waits_for_luck(redis_url: str) -> None:
         one.close()
 
 
+HUNG_SECONDS = 15.0  # no worker of this takes so long to come up and die
+
+
 @contextmanager
 def restarted(url: str) -> Iterator[None]:
     """Run a bare worker under a supervisor that starts it again whenever it dies."""
@@ -146,10 +150,19 @@ def restarted(url: str) -> Iterator[None]:
 
     def supervise() -> None:
         while not ended.is_set():
-            with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
-                while process.poll() is None and not ended.wait(0.05):
+            began = time.monotonic()
+            with subprocess.Popen(
+                command, env=env, stderr=subprocess.DEVNULL, cwd=ROOT, start_new_session=True
+            ) as process:
+                # A master whose worker dies while it reports for duty waits for that worker for ever.
+                while (
+                    process.poll() is None
+                    and not ended.wait(0.05)
+                    and time.monotonic() - began < HUNG_SECONDS
+                ):
                     pass
-                process.terminate()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
     thread = threading.Thread(target=supervise)
     thread.start()
@@ -166,7 +179,7 @@ def test_f6_a_job_that_kills_its_worker_is_delivered_without_end(redis_url: str)
         asking = bare.broker(redis_url)
         asking.enqueue(dramatiq.Message(bare.QUEUE, "poison", (), {}, {}))
         with restarted(redis_url):
-            until(lambda: int(client.get("deliveries") or 0) >= 6, seconds=60)
+            until(lambda: int(client.get("deliveries") or 0) >= 6, seconds=90)
         assert client.hlen(f"{NAMESPACE}:{bare.QUEUE}.msgs") == 1
         asking.close()
 
