@@ -91,14 +91,16 @@ def _quota(_: Refusal) -> Throttled:
 
 
 def _busy(refusal: Refusal) -> Throttled:
-    # Without a named wait the imports of an organization must not all come back in the same second.
-    wait = refusal.retry_after if refusal.retry_after is not None else random.uniform(30, 60)  # noqa: S311
+    # Over as soon as somebody's long call ends, which may be now: one call asks, soon and then less often.
+    # Half a minute or more would be longer than an import may be held up by a fault that is over.
+    named = refusal.retry_after
+    first, cap = (random.uniform(5, 10), 15.0) if named is None else (max(1.0, named),) * 2  # noqa: S311
     return Throttled(
         "salesforce_busy",
         "Salesforce takes no further calls of this organization at once; imports go on in a while.",
         waiting_for="salesforce_busy",
-        probe_after=max(1.0, wait),
-        probe_cap=max(1.0, wait),
+        probe_after=first,
+        probe_cap=cap,
     )
 
 
