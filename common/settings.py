@@ -194,13 +194,13 @@ TABLE: tuple[Setting, ...] = (
         "DOORBELLS_PER_ORGANIZATION",
         as_number(1, 10000),
         "6",
-        "Fetches that one organization may have out, so that nobody's thousands stand before another's one; four less than FETCH_THREADS of all machines at the most.",
+        "Fetches that one organization may have out, so that nobody's thousands stand before another's one; at most half of FETCH_THREADS of all machines.",
     ),
     Setting(
         "RENDERS_PER_ORGANIZATION",
         as_number(1, 10000),
         "3",
-        "The same for the queue `render`: enough to keep the render processes of all machines busy, and one more.",
+        "The same for the queue `render`: as many as there are render processes on all machines, and one more; two of them are given up while another organization's single import is there.",
     ),
     Setting(
         "SIGNATURE_LOGO_BYTES",

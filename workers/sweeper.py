@@ -100,6 +100,7 @@ def main() -> int:
     log.info("sweeping", every_s=settings.sweep_seconds)
     tidied, forgetting = 0.0, True
     while not stopping.is_set():
+        began = time.monotonic()
         more = sweeper.tick()
         more = cancellations.tick() or more
         if time.monotonic() - tidied > TIDY_SECONDS:
@@ -110,7 +111,10 @@ def main() -> int:
             with contextlib.suppress(PyMongoError):
                 # A full batch means that more of them wait: the next look goes on.
                 forgetting = forget_keys(imports, now=clock(), limit=BATCH) == BATCH
-        stopping.wait(0 if more else settings.sweep_seconds)
+        # A backlog is swept in one batch after the other, and between two of them the stores are left to the
+        # workers for as long as a batch has taken.
+        took = time.monotonic() - began
+        stopping.wait(min(took, settings.sweep_seconds) if more else settings.sweep_seconds)
     beat.stop()
     looking.stop()
     blobs.close()

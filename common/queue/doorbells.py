@@ -4,6 +4,14 @@ An organization has at most N bells out in a queue: messages that wait or are be
 beyond that waits in the organization's own room, oldest first, and is rung as others finish. Dramatiq's
 queue therefore holds a handful of messages of each organization, and takes them in turn.
 
+How many N is depends on who else is there, or those that wait would still find every worker taken:
+- While a guest is there, an organization that has nothing waiting in a room and has just been rung for, the
+  others keep a render process free for it, and ask less of the stores. Alone, one has all that N allows.
+- Organizations that have thousands waiting each have an equal part of what one has alone.
+- All organizations together have few more bells out in a queue than one alone. What an organization has out
+  anyway it keeps, and its first bell always rings. So two whose Salesforce is stuck fill no more threads
+  than one does and one more, and so each further one.
+
 All of it lives in Redis and all of it is a hint. Ringing twice is harmless; what Redis forgets, the sweeper
 asks for again, since each open import has its `due_at`. What is rung for is a stage; those that share a queue
 have bells and rooms of their own, so an organization has one listing of an album out beside its fetches,
@@ -37,11 +45,46 @@ EPOCH = "imports:epoch"
 LISTINGS = 1
 BELL_SECONDS = 12.0  # a bell that nobody answered for so long is looked at again
 
+# So long after it was rung for, an organization counts as being there. No longer: one that is stuck is no guest.
+FRESH_SECONDS = 3.0
+# Renders of an organization that may wait, for each that it may have out, before it is rung for no more fetches.
+# What is fetched beyond what can be rendered soon only takes the stores from others.
+AHEAD = 32
+IMPORT_BELLS = ("fetch", "render")
+
 # Every script ends by letting imports out of the room while bells are free, and returns whom to ring for.
 _FILL = """
+-- KEYS from 6: bells, times of ringing and rooms of fetches, then of renders; 12: the organization's room of renders
+-- Returns whether an organization is there that has nothing waiting, and how many that have.
+local function others()
+  local guest, rivals, known = false, 0, {[ARGV[1]] = true}
+  for key = 6, 9, 3 do
+    for _, entry in ipairs(redis.call('ZRANGE', KEYS[key], 0, -1)) do
+      local organization = string.match(entry, '^[^|]*')
+      local fresh = tonumber(redis.call('HGET', KEYS[key + 1], entry) or '0') > tonumber(ARGV[7])
+      if fresh and not known[organization] then
+        known[organization] = true
+        local waits = redis.call('SISMEMBER', KEYS[8], organization) == 1
+          or redis.call('SISMEMBER', KEYS[11], organization) == 1
+        if waits then rivals = rivals + 1 else guest = true end
+      end
+    end
+  end
+  return guest, rivals
+end
+local function may_ring(share)
+  if ARGV[8] ~= '' and redis.call('ZCARD', KEYS[12]) >= tonumber(ARGV[8]) then return false end
+  local out = redis.call('SCARD', KEYS[2])
+  return out < share and (out == 0 or redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[6]))
+end
 local function fill()
-  local rung = {}
-  while redis.call('SCARD', KEYS[2]) < tonumber(ARGV[2]) do
+  local rung, share = {}, tonumber(ARGV[2])
+  if share > 1 then
+    local guest, rivals = others()
+    share = math.min(share, math.ceil(tonumber(ARGV[6]) / (rivals + 1)))
+    if guest then share = math.min(share, tonumber(ARGV[5])) end
+  end
+  while may_ring(share) do
     local first = redis.call('ZPOPMIN', KEYS[3])
     if #first == 0 then redis.call('SREM', KEYS[4], ARGV[1]); break end
     redis.call('SADD', KEYS[2], first[1])
@@ -61,11 +104,13 @@ local function wait(id, accepted)
   redis.call('SADD', KEYS[4], ARGV[1])
 end
 """
-# ARGV: organization, bells it may have out, when a bell rung now counts as lost, now, then import, accepted …
+# ARGV: organization, bells it may have out, when a bell rung now counts as lost, now, bells it may have out
+# while there is a guest, bells of all at which only first ones ring, since when one is fresh, renders that may wait
+# ('' for any), then import, accepted …
 _ASK = (
     _FILL
     + """
-for i = 5, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
   if redis.call('SISMEMBER', KEYS[2], ARGV[i]) == 0 then wait(ARGV[i], ARGV[i + 1]) end
 end
 return fill()
@@ -74,16 +119,16 @@ return fill()
 _ANSWERED = (
     _FILL
     + """
-off(ARGV[5])
-redis.call('ZREM', KEYS[3], ARGV[5])
+off(ARGV[9])
+redis.call('ZREM', KEYS[3], ARGV[9])
 return fill()
 """
 )
 _RETURN = (
     _FILL
     + """
-off(ARGV[5])
-wait(ARGV[5], ARGV[6])
+off(ARGV[9])
+wait(ARGV[9], ARGV[10])
 return {}
 """
 )
@@ -96,6 +141,19 @@ class Bell:
     organization_id: str
     import_id: str
     rung_at: float  # epoch seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many bells an organization may have out in a queue."""
+
+    alone: int
+    beside_guest: int
+
+    @property
+    def of_all(self) -> int:
+        """Bells of all organizations at which only the first one of an organization rings."""
+        return self.alone + max(1, self.alone // 6)
 
 
 class Doorbells:
@@ -117,7 +175,12 @@ class Doorbells:
         self._client, self._broker = client, broker
         self._now = now
         renders = per_organization if renders_per_organization is None else renders_per_organization
-        self._limits = {"fetch": per_organization, "render": renders, "expand": LISTINGS}
+        self._shares = {
+            "fetch": Share(alone=per_organization, beside_guest=max(1, per_organization // 3)),
+            "render": Share(alone=renders, beside_guest=max(1, renders - 2)),
+            "expand": Share(alone=LISTINGS, beside_guest=LISTINGS),
+        }
+        self._ahead = renders * AHEAD
         self._ask = client.register_script(_ASK)
         self._answered = client.register_script(_ANSWERED)
         self._return = client.register_script(_RETURN)
@@ -143,6 +206,10 @@ class Doorbells:
     def answered(self, queue: str, organization_id: str, import_id: str) -> None:
         """Take a bell back, whatever became of the import, and ring for the next ones of the organization."""
         self._ring(queue, organization_id, self._run(self._answered, queue, organization_id, [import_id]))
+        if queue == "render":
+            # Fetches may have stopped because renders waited. One is enough, for each that ends rings for more;
+            # where the organization's gate is closed, that one finds it so.
+            self.fill("fetch", organization_id, limit=1)
 
     def returned(self, queue: str, organization_id: str, import_id: str, accepted_at: datetime) -> None:
         """Put an import back into the room without ringing for another: its organization cannot be served."""
@@ -205,9 +272,23 @@ class Doorbells:
             f"imports:rooms:{queue}",
             f"imports:rung:{queue}",
         ]
-        bells = self._limits[queue] if limit is None else limit
+        for each in IMPORT_BELLS:
+            keys += [_bells(each), f"imports:rung:{each}", f"imports:rooms:{each}"]
+        keys.append(f"imports:room:render:{organization_id}")
+        share = self._shares[queue]
         rung = script(
-            keys=keys, args=[organization_id, bells, self._lost_at(BELL_SECONDS), self._lost_at(0), *rest]
+            keys=keys,
+            args=[
+                organization_id,
+                share.alone if limit is None else limit,
+                self._lost_at(BELL_SECONDS),
+                self._lost_at(0),
+                share.beside_guest,
+                share.of_all,
+                self._lost_at(-FRESH_SECONDS),
+                self._ahead if queue == "fetch" else "",
+                *rest,
+            ],
         )
         return [entry.decode() for entry in rung]
 
