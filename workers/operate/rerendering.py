@@ -49,7 +49,8 @@ def rerender(  # noqa: PLR0913 - an option each
 ) -> None:
     """Render images anew whose recipe is not that of today: the settings, or their organization's own.
 
-    Imports go first. Old thumbnails stay readable until the new ones are recorded.
+    Imports go first. Old thumbnails stay readable until the new ones are recorded; `imports repair` removes those
+    that nothing names any more, once they are a day old.
 
     Examples: [bold]imports rerender --dry-run[/] · [bold]imports rerender --organization ID --no-wait[/]
     """

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from common.blobs import Blobs, open_blobs
-from common.documents.images import image_id_of
+from common.documents.images import Images, image_id_of
 from common.documents.inspection import PAGE, Inspection
 from common.queue.broker import door_client, producer
 from common.queue.jobs import FetchAttachment, message
@@ -151,6 +151,22 @@ def test_only_old_blobs_that_nothing_names_are_removed(library: Library) -> None
     assert library.repair() == [("blob_orphaned", orphan, "repaired")]
     kept = {young, needed["key"], *(part["key"] for part in library.parts)}
     assert {blob.key for blob in library.blobs.list("")} == kept
+
+
+def test_thumbnails_that_a_rerender_replaced_are_removed_a_day_later(library: Library) -> None:
+    """They stay while another image names them, and while they are young: a page may still point there."""
+    replaced, images = library.parts[1], Images(library.db)
+    renewed = {"thumbnails": [{"name": "small", **library.put("thumbnails", b"by another recipe")}]}
+    library.age(replaced["key"], 2 * DAY)
+    images.refresh(image_id_of(ONE), renewed)
+    assert library.verify(code=0) == []
+    images.refresh(image_id_of(TWO), renewed)
+    library.age(replaced["key"], DAY - 60)
+    assert library.verify(code=0) == []
+    library.age(replaced["key"], DAY + 60)
+    assert library.repair() == [("blob_orphaned", replaced["key"], "repaired")]
+    assert library.blobs.size(replaced["key"]) is None
+    assert library.verify(code=0) == []
 
 
 @pytest.mark.parametrize("change", ["named", "put"])
