@@ -12,7 +12,7 @@ ARGS ?=
 VENV := .venv/bin
 # One process per core of the smallest machine we promise to serve. A file stays in one process, because
 # the stores that a file starts are shared by its tests.
-PYTEST := $(VENV)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## Explain these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

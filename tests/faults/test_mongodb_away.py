@@ -24,7 +24,7 @@ TROUBLES: dict[str, Trouble] = {
     "is frozen": lambda ground: ground.frozen("mongodb"),
     "is killed": lambda ground: ground.killed("mongodb"),
 }
-QUICK = ("refuses", "is frozen", "is killed")
+QUICK = ("is frozen", "is killed")  # it says nothing, or it is not there
 WORKERS = ("fetch", "render", "render")
 OUTAGE_SECONDS = 6.0  # beyond each time limit of the door, and several looks of the sweeper
 
