@@ -10,9 +10,10 @@
 PYTHON ?=
 ARGS ?=
 VENV := .venv/bin
-# One process per core of the smallest machine we promise to serve. A file stays in one process, because
-# the stores that a file starts are shared by its tests.
-PYTEST := $(VENV)/python -m pytest -n 2 --dist loadfile
+# Three processes on the smallest machine we promise to serve, which has two cores: the long tests wait more
+# than they compute. A file stays in one process, because the stores that a file starts are shared by its
+# tests; files are handed out in the order of tests/conftest.py, the long ones first.
+PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## Explain these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

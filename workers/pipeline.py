@@ -124,9 +124,11 @@ class Pipeline:
             # Its due_at stands in the document: whoever sweeps after the outage asks for it again.
             if isinstance(error, UnheardClaimError):
                 self._leases.owe(step.ledger, error.claim)
-            if not self._is_away:  # once in an outage, whatever messages it meets
+            # Once in an outage, whatever messages it meets: set before it is told, or threads that fail
+            # together all tell it.
+            known, self._is_away = self._is_away, True
+            if not known:
                 log.warning("documents away", stage=stage, reason=type(error).__name__, **named)
-            self._is_away = True
         else:
             self._is_away = False
 

@@ -37,7 +37,7 @@ from workers.sweep import Sweeper
 
 DEFAULTS = {one.name: one.parse(one.default) for one in TABLE if one.default is not None}
 TICK = DEFAULTS["SWEEP_SECONDS"]
-SEEDS = [None, 1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+SEEDS = [None, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
 Fate = Callable[[], Any]
 
 
@@ -321,7 +321,7 @@ def test_an_outage_without_an_end_expires_the_import(start: Start, scope: Any) -
     assert days < age <= days + 3600
 
 
-@pytest.mark.parametrize("seed", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_all_kinds_together_stay_within_all_budgets(start: Start, seed: int) -> None:
     """Mixed by chance: at most 7 counted attempts before each stage's end, 5 kills in all; no budget eats another."""
     life, chance = start(seed), random.Random(seed)

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.journey.sandboxes import children_of
 from tests.world import World
 
 DRIP_SECONDS = 4.0  # how long a fetch in the block takes where nothing interrupts it
+AGAIN_SECONDS = 20.0  # within which a job whose worker was killed is promised to run again
 SIDE = 9_900  # pixels: just below what MAX_PIXELS refuses
 
 
@@ -102,6 +104,24 @@ def decoding_children(world: World, import_id: str) -> set[int]:
 def kill(pid: int) -> None:
     """End a process with no chance to say goodbye."""
     os.kill(pid, signal.SIGKILL)
+
+
+def kill_worker(world: World, import_id: str) -> datetime:
+    """Kill the worker of an import and return when."""
+    pid = worker_of(world, import_id)
+    kill(pid)
+    return datetime.now(UTC)  # also the store's time, since both run on this machine
+
+
+def until_it_runs_again(world: World, import_id: str, killed_at: datetime) -> float:
+    """Wait for the next claim of an import and return the seconds from the kill to it."""
+
+    def again() -> list[datetime]:
+        history = world.document(import_id)["history"]
+        claims = [entry["at"] for entry in history if entry["event"] in ("fetching", "rendering")]
+        return [at for at in claims if at > killed_at]
+
+    return float((world.until(again, seconds=90)[0] - killed_at).total_seconds())
 
 
 def events(world: World, import_id: str) -> list[str]:

@@ -109,7 +109,7 @@ def picture(side: int) -> bytes:
     return saved(Image.merge("RGB", (noise, noise.rotate(90), noise.rotate(180))), "PNG")
 
 
-@pytest.mark.parametrize("kind", ["full", "read-only"])
+@pytest.mark.parametrize("kind", ["full", pytest.param("read-only", marks=pytest.mark.slow)])
 def test_a_blob_store_that_takes_nothing_is_waited_for(world: World, small_disk: Path, kind: str) -> None:
     """No attempt is counted, no image appears, what is there is still served, and all is done after it."""
     since = len(world.sandbox.text)

@@ -43,6 +43,7 @@ POINTS = (
     "render.answered",
 )
 LATER = POINTS[:2]
+LEASE = {"LEASE_SECONDS": "6", "LEASE_RENEW_SECONDS": "2"}  # shorter than by default, to be waited for
 # One of each kind: before a write, between two writes to one store, between two stores, in the sweeper.
 SOME = (
     "sweep.freed",
@@ -68,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 def world(folder: Path) -> Iterator[World]:
     procfile = rewired(folder / "processes", crashing.command)
     # Each death also hits whatever its process has in hand beside the import that is meant.
-    environ = {crashing.FOLDER: str(folder), "MAX_DELIVERIES": "50"}
+    environ = {crashing.FOLDER: str(folder), "MAX_DELIVERIES": "50", **LEASE}
     with world_of(folder / "world", procfile, **environ) as world:
         yield world
 

@@ -14,13 +14,14 @@ import pytest
 from tests.faults.midjob import events, in_fetch, in_render, kill, worker_of
 from tests.world import World
 
+LEASE = {"LEASE_SECONDS": "8", "LEASE_RENEW_SECONDS": "2"}  # shorter than by default, to be waited for
 LONGER_THAN_A_LEASE = 20.0
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     # Two fetch workers, so that one is there to carry on while the other sleeps.
-    with World(tmp_path_factory.mktemp("world"), environ={"FETCH_PROCESSES": "2"}) as world:
+    with World(tmp_path_factory.mktemp("world"), environ={"FETCH_PROCESSES": "2", **LEASE}) as world:
         yield world
 
 

@@ -76,7 +76,7 @@ TROUBLES: dict[str, Trouble] = {
     "is out of memory": full,
 }
 TELLERS = ("web", "sweeper", "fetch", "render", "render")  # each may say it once
-QUICK = ("refuses", "is not heard", "is frozen", "starts empty", "is read-only")
+QUICK = ("is not heard", "is frozen", "starts empty", "is read-only")  # refusal: as it is told once, below
 
 
 def rows() -> list[object]:

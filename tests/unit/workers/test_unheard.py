@@ -129,3 +129,19 @@ def test_a_long_outage_is_told_once(
         line.leases.renew()
         line.now += timedelta(seconds=1)
         line.pipeline.run("render", ids[0])
+
+
+def test_threads_that_find_out_together_tell_it_once(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fetch worker has many threads, which give up on a store that says nothing in the same moment."""
+    ids, wire = [line.put() for _ in range(2)], Wire(line, monkeypatch)
+    said: list[str] = []
+
+    def tell(event: str, **_: Any) -> None:
+        said.append(event)
+        if len(said) < 5:  # while these words are written, another message meets the same store
+            line.pipeline.run("fetch", ids[1])
+
+    monkeypatch.setattr("workers.pipeline.log.warning", tell, raising=False)
+    away_from_now_on(wire, lands=False)
+    line.pipeline.run("fetch", ids[0])
+    assert said == ["documents away"]

@@ -47,7 +47,16 @@ def test_a_whole_setup_by_processes_prints_json_alone(imports: Imports) -> None:
         assert SECRET not in ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("words", [("queues",), ("list",), ("show", UNKNOWN), ("user", "list"), ("retry", UNKNOWN)])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("queues",),
+        ("show", UNKNOWN),
+        pytest.param(("list",), marks=pytest.mark.slow),
+        pytest.param(("user", "list"), marks=pytest.mark.slow),
+        pytest.param(("retry", UNKNOWN), marks=pytest.mark.slow),
+    ],
+)
 def test_a_mongodb_that_is_away_is_one_sentence(imports: Imports, words: tuple[str, ...]) -> None:
     """Exit code 1, no traceback, no password, nothing on standard output."""
     url = f"mongodb://operator:hunter2@127.0.0.1:{free_port()}/imports"
