@@ -18,7 +18,7 @@ from common.documents.organizations import Organizations
 from common.queue import allowance
 from workers.credentials import CredentialsError
 from workers.imaging.variants import parse
-from workers.operate import access, connection, salesforce
+from workers.operate import access, salesforce
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table, written
 from workers.operate.salesforce import (
@@ -197,6 +197,8 @@ def check(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A
 
     It makes about eight API calls and changes nothing; exit code 1 if an import could not be done.
     """
+    from workers.operate import connection  # noqa: PLC0415 - it loads the client library; see `opening.py`
+
     hands: Hands = ctx.obj
     organization = existing(hands, id)
     found = connection.checked(organization, credentials=hands.credentials, settings=hands.settings)

@@ -15,6 +15,7 @@ from simple_salesforce.exceptions import SalesforceError
 from workers.failures import Throttled
 from workers.sources.salesforce.answers import Refusal, refusal
 from workers.sources.salesforce.grants import GRANTS, Account
+from workers.sources.salesforce.logging_in import LOG_IN
 from workers.sources.salesforce.origins import SHARED_LOGIN_HOSTS, Origin, OriginError, may_follow
 from workers.sources.salesforce.sessions import LoginRefusedError, Session
 from workers.sources.salesforce.verdicts import of_refusal, unavailable
@@ -29,11 +30,10 @@ PASSING = frozenset(
 
 def log_in(wire: Wire, account: Account, *, now: Callable[[], datetime]) -> Session:
     """Make one login. Raises LoginRefusedError for what a person or an hour must mend, else Throttled."""
-    grant = GRANTS.get(account.grant)
-    if grant is None:
+    if account.grant not in LOG_IN:
         raise LoginRefusedError(_unknown_grant, CREDENTIALS_SECONDS)
     try:
-        token, host = grant.log_in(wire, account)
+        token, host = LOG_IN[account.grant](wire, account)
     except InvalidKeyError:
         raise LoginRefusedError(_unreadable_key, CREDENTIALS_SECONDS) from None
     except RefusedError as answer:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.credentials import Credentials, CredentialsError
 from workers.failures import Throttled
 from workers.sources.salesforce.grants import GRANTS, LAST_SOAP_VERSION, SECRETS, Account
-from workers.sources.salesforce.org import SalesforceOrg
 from workers.sources.salesforce.origins import Origin, OriginError
 from workers.sources.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from workers.sources.salesforce.org import SalesforceOrg
 
 _VERSION = re.compile(r"[1-9]\d{1,2}\.0", re.ASCII)
 RECHECK_SECONDS = 60.0
@@ -43,6 +45,10 @@ def open_org(  # noqa: PLR0913 - all of it by keyword
     account = _account(source, login, instance, credentials)
     if account.grant == "soap" and float(version) > LAST_SOAP_VERSION:
         version = f"{LAST_SOAP_VERSION}.0"  # a session that was got in the old way, spoken to in its own time
+    # The client library takes most of a second to load and some 30 MB, which only who speaks to Salesforce should
+    # pay: neither a render worker nor `imports list`.
+    from workers.sources.salesforce.org import SalesforceOrg  # noqa: PLC0415
+
     return SalesforceOrg(
         account=account, api_version=version, pool_size=pool_size, ca_file=ca_file, around=around
     )
