@@ -122,7 +122,7 @@ def test_common_is_ours() -> None:
 
 @pytest.mark.parametrize("module", ["workers.operate.command", "workers.main", "workers.sweeper"])
 def test_the_client_library_is_loaded_by_who_speaks_to_salesforce(module: str) -> None:
-    """It takes most of a second and 30 MB: no command and no render worker pays for what it does not use."""
+    """It takes most of a second and 15 MB: no command and no render worker pays for what it does not use."""
     asked = f"import {module}, sys; print('simple_salesforce' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"

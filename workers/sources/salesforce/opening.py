@@ -45,7 +45,7 @@ def open_org(  # noqa: PLR0913 - all of it by keyword
     account = _account(source, login, instance, credentials)
     if account.grant == "soap" and float(version) > LAST_SOAP_VERSION:
         version = f"{LAST_SOAP_VERSION}.0"  # a session that was got in the old way, spoken to in its own time
-    # The client library takes most of a second to load and some 30 MB, which only who speaks to Salesforce should
+    # The client library takes most of a second to load and some 15 MB, which only who speaks to Salesforce should
     # pay: neither a render worker nor `imports list`.
     from workers.sources.salesforce.org import SalesforceOrg  # noqa: PLC0415
 
