@@ -20,7 +20,6 @@ from ingest.bodies import first_header, judge_framing
 from ingest.budget import Budget
 from ingest.traffic import Traffic
 
-SMALLEST_COMPRESSED = 1_024  # bytes; below that gzip saves no packet
 PROBES = ("/livez", "/readyz", "/metrics")
 
 log = structlog.get_logger(__name__)
@@ -50,14 +49,14 @@ class Envelope:
         resource: Any,  # noqa: ARG002 - the framework's signature
         req_succeeded: bool,  # noqa: ARG002 - the framework's signature
     ) -> None:
-        """End: headers in the original's order, gzip where it is taken and worth it, one log line."""
+        """End: headers in the original's order, gzip where it is taken, one log line."""
         seconds = time.perf_counter() - req.context.begun
         for name, value in self._headers(req, resp, seconds):
             resp.set_header(name, value)
         for name, value in resp.context.own:
             resp.set_header(name, value)
-        if len(resp.data or b"") >= SMALLEST_COMPRESSED and takes_gzip(req):
-            resp.data = gzip.compress(resp.data or b"", 6, mtime=0)
+        if resp.data and takes_gzip(req):
+            resp.data = gzip.compress(resp.data, 6, mtime=0)
             resp.set_header("Content-Encoding", "gzip")
         route = req.uri_template or "none"  # the template, never the path: an id is data
         self._traffic.saw(req.method, route, resp.status_code, seconds)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import unquote
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from ingest import errors, headers
 from ingest.edge import GONE
 from ingest.spelling import AnswerTransport
 
@@ -24,6 +27,9 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_URL_BYTES = 16 * 1024
 DRAIN_BYTES = 4 * 2**20
 STALL_SECONDS = 30.0
+MOST_OF_PATH = 1_000  # bytes of a path that an answer names
+RETRY = {"unavailable": (("Retry-After", "1"),)}
+_LARGE = "Send at most 32 KB of headers."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +46,14 @@ class Bounds:
 
 
 class RefusedError(Exception):
-    """The bytes of a request are refused before there is a request."""
+    """The bytes of a request are refused before there is a request.
 
-    def __init__(self, status: int, message: str) -> None:
-        self.status, self.message = status, message
+    With a `code` (a key of `errors.CODES`) the answer is a problem like every other; without one the bytes are
+    no HTTP, and the answer is the server's own 400 in a few words.
+    """
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        self.code, self.message = code, message
         super().__init__(message)
 
 
@@ -65,6 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.url = b""  # until a request names one
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._refusal: RefusedError | None = None
         self._between = True  # no request has begun, or the last one was received whole
@@ -78,7 +89,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin: a connection that says nothing has as long as one whose headers drip."""
         super().connection_made(transport)
         if len(self.connections) > self.bounds.connections:
-            self._refuse(RefusedError(503, "Too many connections; try again in a moment."))
+            self._refuse(
+                RefusedError("There are too many connections; try again in a moment.", "unavailable")
+            )
             return
         self._after("header", self.bounds.header_seconds, self._headers_late)
 
@@ -106,11 +119,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head += len(data)
         super().data_received(data)
         if self._in_headers and self._head > MAX_HEADER_BYTES and not self.transport.is_closing():
-            self._refuse(RefusedError(431, "The headers are too large."))
+            self._refuse(RefusedError(_LARGE, "headers_too_large"))
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser, or we inside the parser, could not accept; nothing else is answered after it."""
-        self._refuse(self._refusal or RefusedError(400, msg))
+        self._refuse(self._refusal or RefusedError(msg))
 
     def pause_writing(self) -> None:
         """Begin to count how long the caller takes nothing of its answer."""
@@ -137,14 +150,14 @@ class BoundedProtocol(HttpToolsProtocol):
         hosts = [value for name, value in self.headers if name == b"host"]
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if len(self.url) > MAX_URL_BYTES:
-            self._refusal = RefusedError(414, "The address is too long.")
+            self._refusal = RefusedError("Send an address of at most 16 KB.", "uri_too_long")
         elif size > MAX_HEADER_BYTES:
-            self._refusal = RefusedError(431, "The headers are too large.")
+            self._refusal = RefusedError(_LARGE, "headers_too_large")
         elif (version := self.parser.get_http_version()) not in ("1.0", "1.1"):
             # The parser takes HTTP/0.9, which the app would answer with a 500.
-            self._refusal = RefusedError(400, "This version of HTTP is not spoken here.")
+            self._refusal = RefusedError("This version of HTTP is not spoken here.")
         elif len(hosts) > 1 or (version == "1.1" and not hosts):  # RFC 9112, 3.2
-            self._refusal = RefusedError(400, "Send one Host header.")
+            self._refusal = RefusedError("Send one Host header.")
         if self._refusal is not None:
             raise self._refusal  # the parser stops at this, and calls send_400_response
         self._in_headers, self._head = False, 0
@@ -182,13 +195,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is None and self._head == 0:
             self.transport.close()  # it never said anything, so it expects no answer
         else:
-            self._refuse(RefusedError(408, "The headers did not arrive in time."))
+            self._refuse(RefusedError("The headers did not arrive in time.", "request_timeout"))
 
     def _abort(self) -> None:
         self.transport.abort()
 
     def _refuse(self, refused: RefusedError) -> None:
-        """Answer in the server's own few words, and close."""
+        """Answer without the app, and close."""
         if self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
@@ -198,18 +211,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if self.cycle.response_started:
                 self.transport.close()
                 return
-        body = refused.message.encode("ascii")
-        lines = [
-            STATUS_LINE[refused.status],
-            b"Content-Type: text/plain; charset=utf-8\r\n",
-            b"Cache-Control: no-store\r\n",
-            b"X-Content-Type-Options: nosniff\r\n",
-            b"Retry-After: 1\r\n" if refused.status == 503 else b"",
-            b"Content-Length: %d\r\n" % len(body),
-            b"Connection: close\r\n\r\n",
-            body,
-        ]
-        self.transport.write(b"".join(lines))
+        path = self.url.partition(b"?")[0][:MOST_OF_PATH].decode("latin-1")
+        self.transport.write(_written(refused, unquote(path)))
         self.transport.close()
 
     def _after(self, name: str, seconds: float, action: Callable[[], None]) -> None:
@@ -219,3 +222,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def _stop(self, name: str) -> None:
         with contextlib.suppress(KeyError):
             self._timers.pop(name).cancel()
+
+
+def _written(refused: RefusedError, path: str) -> bytes:
+    """Return the answer to what was refused, as it goes over the wire."""
+    if refused.code is None:
+        status, phrase, body = 400, "Bad Request", refused.message.encode("ascii")
+        named = {
+            "Content-Type": "text/plain; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+    else:
+        request_id = str(uuid.uuid4())
+        told = errors.ProblemError(refused.code, refused.message, headers=RETRY.get(refused.code, ()))
+        status, own, body = errors.problem(told, request_id=request_id, instance=path)
+        phrase = errors.CODES[refused.code].phrase
+        named = {**dict(headers.answer(request_id=request_id, runtime=headers.runtime(0))), **dict(own)}
+    named |= {"Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in named.items()), "", ""]
+    return "\r\n".join(lines).encode("ascii") + body

@@ -241,9 +241,10 @@ def test_head_answers_as_get_without_a_body() -> None:
             assert int(head["content-length"] or 0) > 0, path
 
 
-def test_long_answers_are_compressed_where_the_caller_takes_it() -> None:
-    """gzip on demand, never else; Vary says so each time, and Content-Length is that of what is sent."""
-    body = b"filename=" + b"a" * 2_000
+@pytest.mark.parametrize("length", [1, 2_000])
+def test_answers_are_compressed_where_the_caller_takes_it(length: int) -> None:
+    """gzip on demand, whatever the length, never else; Vary says so each time, and Content-Length is that of what is sent."""
+    body = b"filename=" + b"a" * length
     with Door() as door:
         plain = door.call("POST", IMPORTS, headers=[FORM, ("Accept-Encoding", "gzip;q=0, br")], body=body)
         packed = door.call("POST", IMPORTS, headers=[FORM, ("Accept-Encoding", "br, gzip")], body=body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from ingest import headers
+from ingest import errors, headers
 from ingest.main import listen
 from ingest.server import DRAIN_BYTES, Bounds, protocol
 from tests.doors import Door, image
@@ -87,6 +88,22 @@ def statuses(received: bytes) -> list[int]:
     return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:] if part[:3] != b"100"]
 
 
+def is_whole_problem(received: bytes, code: str) -> None:
+    """Check that the only answer has every header and is a problem with this code."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    told = json.loads(body)
+    phrase = errors.CODES[code].phrase
+    assert head.startswith(f"HTTP/1.1 {told['status']} {phrase}\r\n".encode())
+    assert (told["code"], told["title"]) == (code, errors.CODES[code].title)
+    sent = dict(line.split(": ", 1) for line in head.decode("ascii").split("\r\n")[1:])
+    made = headers.answer(request_id=told["request_id"], runtime=sent["X-Runtime"])
+    assert {name: sent[name] for name, _ in made if name != "Content-Type"} == {
+        name: value for name, value in made if name != "Content-Type"
+    }
+    assert sent["Content-Type"] == "application/problem+json"
+    assert int(sent["Content-Length"]) == len(body)
+
+
 def post(door: Door, body: bytes = b"album_id=a", *more: str, length: str | None = None) -> bytes:
     """Write an honest POST, with more headers on demand."""
     lines = [
@@ -111,6 +128,7 @@ def test_slow_headers_are_given_up(port: int) -> None:
     """A header a blink never ends the headers: 408, and closed."""
     received = talk(port, b"GET /livez HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 8, pause=0.1)
     assert statuses(received) == [408]
+    is_whole_problem(received, "request_timeout")
 
 
 def test_slow_headers_behind_an_answer_are_given_up_as_well(port: int) -> None:
@@ -197,8 +215,10 @@ def test_chunks_are_never_read(door: Door, port: int, chunks: bytes) -> None:
     ],
 )
 def test_headers_are_bounded_in_bytes(port: int, request_: bytes, status: int) -> None:
-    """64 KB of one header, of many, of an address, or of one that never ends: refused and closed."""
-    assert statuses(talk(port, request_)) == [status]
+    """64 KB of one header, of many, of an address, or of one that never ends: refused like all else, and closed."""
+    received = talk(port, request_)
+    assert statuses(received) == [status]
+    is_whole_problem(received, {431: "headers_too_large", 414: "uri_too_long"}[status])
 
 
 @pytest.mark.parametrize(
@@ -288,6 +308,7 @@ def test_a_crowd_beyond_the_bound_is_told_to_come_back(door: Door) -> None:
             time.sleep(0.2)
             received = talk(port)
             assert statuses(received) == [503]
+            is_whole_problem(received, "unavailable")
             assert b"Retry-After" in received
         time.sleep(0.2)
         assert statuses(talk(port, post(door))) == [200]
