@@ -226,8 +226,8 @@ async def _measure(mongodb: AsyncMongoClient[Document], clock: StoreClock) -> No
     """Keep the clock on the store's time; where MongoDB is away it goes on from what it knew."""
     while True:
         try:
-            sent = time.monotonic()
-            clock.learn(await mongodb.admin.command("hello"), sent=sent)
+            hello = mongodb.admin.command
+            clock.learn([clock.look(await hello("hello"), sent=sent) for sent in clock.moments()])
             await asyncio.sleep(MEASURE_SECONDS)
         except PyMongoError:
             await asyncio.sleep(1.0)

@@ -1,6 +1,9 @@
 """Answer doorbells: one thin actor per job, bound to the broker that is handed in.
 
 Nothing is decorated at import time, for dramatiq would silently bind such an actor to a default broker.
+
+dramatiq acknowledges a message when its actor returns. The messages of a worker that died go to others when its
+heartbeat has been silent for a minute; nobody waits for that, since the sweeper rings anew long before.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ What happens when a worker dies: its claim was written, with `deliveries` raised
 began. Nobody renews the lease any more, so within its 15 seconds the sweeper takes the claim back and
 rings again; another worker claims with a higher fence and does the stage anew. Bytes are stored under
 names made of their content and the image's id is made of the import's, so doing it twice changes nothing,
-and whatever the first worker may still write names an old fence and matches nothing.
+and whatever the first worker may still write names an old fence and matches nothing. The fifth claim in a
+row that nobody ended fails the import as `worker_killed`. What decodes is a child of the worker: where that
+one dies, the worker lives on and no delivery is lost.
 """
 
 from __future__ import annotations
@@ -212,7 +214,8 @@ class Pipeline:
         return outcome, code
 
     def _after(self, step: Step, claim: Claim, organization: Document, outcome: str) -> None:
-        """Ring for what comes next. All of it is a hint: what gets lost here, the sweeper asks for."""
+        """Ring for what comes next. All of it is a hint: what gets lost here, the sweeper asks for, and a bell
+        that nobody took back counts as lost after some seconds and frees its organization's place."""
         seen = claim.document
         if outcome == "gated":
             self._returned(step, seen)

@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 MEASURE_SECONDS = 60.0
+LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One answer of the store: when it was asked for and when it came (monotonic seconds), and what it told."""
+
+    sent: float
+    received: float
+    told: datetime
 
 
 class StoreClock:
@@ -37,15 +48,27 @@ class StoreClock:
 
     def measure(self, hello: Callable[[], Mapping[str, Any]]) -> None:
         """Ask the store with a blocking `hello`. Raises what the driver raises when it is away."""
-        sent = self._monotonic()
-        self.learn(hello(), sent=sent)
+        self.learn([self.look(hello(), sent=sent) for sent in self.moments()])
 
-    def learn(self, answer: Mapping[str, Any], *, sent: float) -> None:
+    def moments(self) -> Iterator[float]:
+        """Yield the moments (monotonic seconds) at which to ask, one after the other was answered."""
+        for _ in range(LOOKS):
+            yield self._monotonic()
+
+    def look(self, answer: Mapping[str, Any], *, sent: float) -> Look:
         """Take the time out of an answer to `hello` that was asked for at `sent` (monotonic seconds)."""
-        received = self._monotonic()
         told: datetime = answer["localTime"]
         told = told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+        return Look(sent, self._monotonic(), told)
+
+    def learn(self, looks: Iterable[Look]) -> None:
+        """Go by the look that was answered the soonest: its answer can be off by half its way at the most.
+
+        Processes that are milliseconds apart would tell of a stage that began before its import was accepted.
+        """
+        best = min(looks, key=lambda look: look.received - look.sent)
         with self._lock:
-            # The answer was written about half-way through the round trip.
-            self._base, self._at = told, (sent + received) / 2
-            self._measured_at = received
+            # The answer was written about half-way through the round trip, and cut to a whole millisecond.
+            self._base = best.told + timedelta(microseconds=500)
+            self._at = (best.sent + best.received) / 2
+            self._measured_at = best.received

@@ -1,4 +1,4 @@
-"""Keep imports: the life of one, its states, and every query on it.
+"""Keep imports: the life of one, its states, and what is asked of them beside claims.
 
     queued ──claim──▶ fetching ──▶ fetched ──claim──▶ rendering ──▶ succeeded
        ▲                 │            ▲                   │
