@@ -12,7 +12,8 @@ import pytest
 
 from sandbox import processes
 from tests.faults.midjob import kill
-from tests.journey.sandboxes import children_of, is_alive, register
+from tests.faults.victims import descendants
+from tests.journey.sandboxes import is_alive, register
 from tests.world import World
 
 PROCESSES = ("web", "fetch", "render", "sweeper")
@@ -54,16 +55,6 @@ class Darkness:
             for name, pid in register(self._world.folder).items():
                 if name in self._down:
                     _kill(pid)
-
-
-def descendants(pid: int) -> set[int]:
-    """Return every process that some process has started, and those that these have started."""
-    found: set[int] = set()
-    below = children_of([pid])
-    while below - found:
-        found |= below
-        below = children_of(below)
-    return found
 
 
 def _kill(pid: int) -> None:
