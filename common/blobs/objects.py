@@ -21,6 +21,7 @@ from obstore.store import MemoryStore, from_url
 
 from common.blobs.ranges import stream_of
 from common.blobs.seam import (
+    CHUNK_BYTES,
     BlobInfo,
     BlobMissingError,
     BlobsUnavailableError,
@@ -37,8 +38,10 @@ _CLIENT: dict[str, Any] = {
 }
 _RETRY = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 _COARSE = timedelta(seconds=1)  # Last-Modified is cut to whole seconds
-PART_BYTES = 8 * 1024 * 1024
-_PARTS_AT_ONCE = 2
+# Parts are held in memory, by obstore too: the smallest that S3 takes, one at a time. Two of 8 MiB cost 25 MB a
+# thread, and twelve threads may upload at once.
+PART_BYTES = 5 * 1024 * 1024
+_PARTS_AT_ONCE = 1
 
 
 def open_store(url: str) -> Any:
@@ -72,8 +75,9 @@ class ObjectBlobs:
         wrong. A writer that is killed in between leaves parts that only the bucket's own rule for
         incomplete uploads removes; docs/decisions/0003 says how to set it.
         """
-        content = pieces(source, size=size, sha256=sha256, piece_bytes=PART_BYTES)
-        small = b"".join(content) if size <= PART_BYTES else None
+        whole = size <= PART_BYTES
+        content = pieces(source, size=size, sha256=sha256, piece_bytes=PART_BYTES if whole else CHUNK_BYTES)
+        small = b"".join(content) if whole else None
         with _unavailable():
             try:
                 obstore.put(
