@@ -68,6 +68,14 @@ class Kept:
         await self._ask()
         return {"queued": len(self.documents)}
 
+    async def group_counts(self, *, limit: int) -> dict[str, int]:
+        await self._ask()
+        return {"expanding": 2}
+
+    async def rerenders(self, *, now: datetime, limit: int) -> dict[str, int]:
+        await self._ask()
+        return {"waiting": 7, "in_flight": 1, "delayed": 3}
+
     async def age(self, stage: Any, *, now: datetime) -> float | None:
         await self._ask()
         return 12.5 if stage.name == "fetch" else None
