@@ -111,10 +111,14 @@ class Observed:
         found: dict[str, Any] = {}
         # A store that is away is not asked again and again: each question would wait for its whole time limit.
         if redis_up:
-            found["depths"] = await self._part(self._in_redis(lambda: depth.depths(self._client)))
+            found["depths"] = await self._part(
+                self._in_redis(lambda: depth.depths(self._client, now=self._now()))
+            )
             found["workers"] = await self._part(self._in_redis(lambda: presence.alive(self._client)))
             found["tallies"] = await self._part(self._in_redis(lambda: tallies.read(self._client)))
-            found["usages"] = await self._part(self._in_redis(lambda: allowance.read_all(self._client)))
+            found["usages"] = await self._part(
+                self._in_redis(lambda: allowance.read_all(self._client, now=self._now()))
+            )
         if mongodb_up:
             found["states"] = await self._part(self._counts.counts(limit=COUNT_LIMIT))
             found["groups"] = await self._part(self._counts.group_counts(limit=COUNT_LIMIT))
@@ -129,6 +133,9 @@ class Observed:
     async def _age(self, stage: Stage) -> tuple[float | None]:
         """Return the age in a tuple, so that «nothing is open» differs from «could not be had»."""
         return (await self._ages.age(stage, now=self._clock()),)
+
+    def _now(self) -> float:
+        return self._clock().timestamp()
 
     async def _in_redis(self, ask: Callable[[], Part]) -> Part:
         return await asyncio.to_thread(ask)

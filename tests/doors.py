@@ -199,7 +199,7 @@ class Door:
                 redis=self.redis,
                 ping_mongodb=self._ping,
                 ring=lambda queue, document: self.rung.append((queue, document["_id"])),
-                questions=self.questions or Questions(self.redis, producer(self.redis)),
+                questions=self.questions or Questions(self.redis, producer(self.redis), now=NOW.timestamp),
             ),
             authenticator=Authenticator(find_user=self._find_user, secrets=[SECRET], clock=NOW.timestamp),
             clock=lambda: NOW,
