@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.journey.albums import ask, fill, look
 from tests.unit.workers.pictures import quadrants, saved
 from tests.world import World
 
@@ -105,3 +106,29 @@ def test_imports_wait_for_calls_and_finish_without_an_operator(world: World) -> 
     world.idle()
     assert world.audit().faults() == {}
     assert all(2 <= world.get(one)["calls"] <= 6 for one in [*asked, late])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_group_leaves_the_reserve_and_finishes_without_an_operator(world: World) -> None:
+    """The day's calls run short in mid-run: they stop at the reserve, nothing fails, and later all are done."""
+    case_id, records = fill(world, 60)
+    world.control("PUT", "limits", {"daily": 1000, "used": 760})
+    group = ask(world, case_id)["id"]
+
+    def held() -> bool:
+        children = world.db.imports.find({"group_id": group, "status": "queued"})
+        return "salesforce_quota" in [one["waiting_for"] for one in children]
+
+    world.until(held, seconds=60)
+    time.sleep(5)  # for those that were under way
+    counts = look(world, group)["counts"]
+    assert 0 < counts["succeeded"] < len(records)
+    assert counts["failed"] == 0
+    stopped = world.control("GET", "limits")["used"]
+    assert 800 <= stopped <= 800 + 12, "calls stop at the reserve, bar those that were under way"
+    time.sleep(10)
+    assert world.control("GET", "limits")["used"] == stopped
+    world.control("PUT", "limits", {"used": 0})
+    world.until(lambda: look(world, group)["counts"]["succeeded"] == len(records), seconds=150)
+    assert not world.db.imports.count_documents({"group_id": group, "attempts": {"$gt": 0}})
