@@ -119,7 +119,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
             redis=redis,
             ping_mongodb=lambda: mongodb.admin.command("ping"),
             ring=ringer.ring,
-            questions=Questions(redis, producer(redis)),
+            questions=Questions(redis, producer(redis), now=lambda: clock().timestamp()),
         ),
         authenticator=Authenticator(
             find_user=users.find,

@@ -37,9 +37,13 @@ log = structlog.get_logger(__name__)
 
 
 class Counts(Protocol):
-    """Counts imports by state, each up to a limit, and tells which organizations wait for what."""
+    """Counts imports, groups and rerenders by state, each up to a limit; tells which organizations wait for what."""
 
     async def counts(self, *, limit: int) -> dict[str, int]: ...
+
+    async def group_counts(self, *, limit: int) -> dict[str, int]: ...
+
+    async def rerenders(self, *, now: datetime, limit: int) -> dict[str, int]: ...
 
     async def closed_gates(self) -> dict[str, str]: ...
 
@@ -60,6 +64,8 @@ class Look:
     workers: list[Present] | None = None
     tallies: list[tuple[str, dict[str, str], float]] | None = None
     states: dict[str, int] | None = None
+    groups: dict[str, int] | None = None  # state → how many
+    rerenders: dict[str, int] | None = None  # waiting, in_flight, delayed → how many
     usages: dict[str, Usage] | None = None  # by organization
     closed_gates: dict[str, str] | None = None  # organization → what it waits for
     oldest: dict[str, float | None] = field(default_factory=dict)  # a stage that is missing could not be had
@@ -105,12 +111,20 @@ class Observed:
         found: dict[str, Any] = {}
         # A store that is away is not asked again and again: each question would wait for its whole time limit.
         if redis_up:
-            found["depths"] = await self._part(self._in_redis(lambda: depth.depths(self._client)))
+            found["depths"] = await self._part(
+                self._in_redis(lambda: depth.depths(self._client, now=self._now()))
+            )
             found["workers"] = await self._part(self._in_redis(lambda: presence.alive(self._client)))
             found["tallies"] = await self._part(self._in_redis(lambda: tallies.read(self._client)))
-            found["usages"] = await self._part(self._in_redis(lambda: allowance.read_all(self._client)))
+            found["usages"] = await self._part(
+                self._in_redis(lambda: allowance.read_all(self._client, now=self._now()))
+            )
         if mongodb_up:
             found["states"] = await self._part(self._counts.counts(limit=COUNT_LIMIT))
+            found["groups"] = await self._part(self._counts.group_counts(limit=COUNT_LIMIT))
+            found["rerenders"] = await self._part(
+                self._counts.rerenders(now=self._clock(), limit=COUNT_LIMIT)
+            )
             found["closed_gates"] = await self._part(self._counts.closed_gates())
             ages = {stage.name: await self._part(self._age(stage)) for stage in STAGES.values()}
             found["oldest"] = {name: age[0] for name, age in ages.items() if age is not None}
@@ -119,6 +133,9 @@ class Observed:
     async def _age(self, stage: Stage) -> tuple[float | None]:
         """Return the age in a tuple, so that «nothing is open» differs from «could not be had»."""
         return (await self._ages.age(stage, now=self._clock()),)
+
+    def _now(self) -> float:
+        return self._clock().timestamp()
 
     async def _in_redis(self, ask: Callable[[], Part]) -> Part:
         return await asyncio.to_thread(ask)

@@ -68,6 +68,14 @@ class Kept:
         await self._ask()
         return {"queued": len(self.documents)}
 
+    async def group_counts(self, *, limit: int) -> dict[str, int]:
+        await self._ask()
+        return {"expanding": 2}
+
+    async def rerenders(self, *, now: datetime, limit: int) -> dict[str, int]:
+        await self._ask()
+        return {"waiting": 7, "in_flight": 1, "delayed": 3}
+
     async def age(self, stage: Any, *, now: datetime) -> float | None:
         await self._ask()
         return 12.5 if stage.name == "fetch" else None
@@ -191,7 +199,7 @@ class Door:
                 redis=self.redis,
                 ping_mongodb=self._ping,
                 ring=lambda queue, document: self.rung.append((queue, document["_id"])),
-                questions=self.questions or Questions(self.redis, producer(self.redis)),
+                questions=self.questions or Questions(self.redis, producer(self.redis), now=NOW.timestamp),
             ),
             authenticator=Authenticator(find_user=self._find_user, secrets=[SECRET], clock=NOW.timestamp),
             clock=lambda: NOW,

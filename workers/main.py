@@ -157,7 +157,9 @@ def start() -> None:
     )
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
     allowances = Allowances(
-        hints, rule_of(settings.salesforce_reserve_percent, settings.salesforce_floor_percent)
+        hints,
+        rule_of(settings.salesforce_reserve_percent, settings.salesforce_floor_percent),
+        now=lambda: clock().timestamp(),
     )
     credentials = Credentials(settings.credentials_keys)
 
@@ -227,14 +229,14 @@ def start() -> None:
     shifts.rerendering = Rerendering(
         rerenders=rerenders,
         run=renewals.run,
-        empty=lambda: depth_of(hints, "render").depth == 0,
+        empty=lambda: depth_of(hints, "render", now=clock().timestamp()).depth == 0,
         clock=clock,
         max_deliveries=settings.max_deliveries,
     )
     shifts.beat = Beat(name, redis_client=hints, mongodb=mongodb, clock=clock)
     broker = consumer(worker_client(settings.redis_url), [shifts])
     dry_runs = DryRuns(
-        questions=Questions(hints, asking),
+        questions=Questions(hints, asking, now=lambda: clock().timestamp()),
         organizations=organizations,
         imports=imports,
         gates=gates,

@@ -12,6 +12,7 @@ the known numbers are old and would forbid something, one worker asks for the pr
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -52,10 +53,17 @@ def rule_of(reserve_percent: float, floor_percent: float) -> Rule:
 
 
 class Allowances:
-    """The allowances of all organizations, as far as this process asks."""
+    """The allowances of all organizations, as far as this process asks. `now` is the store's time in seconds."""
 
-    def __init__(self, client: redis.Redis, rule: Rule, *, now: Callable[[], float] = time.time) -> None:
-        self._client, self._rule, self._now = client, rule, now
+    def __init__(
+        self,
+        client: redis.Redis,
+        rule: Rule,
+        *,
+        now: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client, self._rule, self._now, self._monotonic = client, rule, now, monotonic
         self._of: dict[str, RedisQuota] = {}
         self._lock = threading.Lock()
 
@@ -64,7 +72,7 @@ class Allowances:
         with self._lock:
             if organization_id not in self._of:
                 self._of[organization_id] = RedisQuota(
-                    self._client, organization_id, self._rule, now=self._now
+                    self._client, organization_id, self._rule, now=self._now, monotonic=self._monotonic
                 )
             return self._of[organization_id]
 
@@ -81,27 +89,29 @@ class RedisQuota:
         organization_id: str,
         rule: Rule,
         *,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client, self._id, self._rule, self._now = client, organization_id, rule, now
+        self._client, self._id, self._rule = client, organization_id, rule
+        self._now, self._monotonic = now, monotonic
         self._lock = threading.Lock()
         self._seen: Usage | None = None
-        self._untold, self._told_at = 0, 0.0
+        self._untold, self._told_at = 0, -math.inf
         self._read: Usage | None = None
-        self._read_at = 0.0
+        self._read_at = -math.inf
 
     def saw(self, used: int, limit: int) -> None:
         """Note what an answer told of the calls of the last 24 hours, and tell the others.
 
         Once a second is enough while there are plenty; what forbids something is told at once.
         """
-        now = self._now()
+        now, moment = self._now(), self._monotonic()
         with self._lock:
             self._seen = Usage(used, limit, now)
             plenty = self._suffices(self._seen, group=True)
-            if plenty and now - self._told_at < TELL_SECONDS:
+            if plenty and moment - self._told_at < TELL_SECONDS:
                 return
-            calls, self._untold, self._told_at = self._untold, 0, now
+            calls, self._untold, self._told_at = self._untold, 0, moment
         with self._quietly():
             allowance.tell(self._client, self._id, used=used, limit=limit, calls=calls, now=now)
 
@@ -147,10 +157,10 @@ class RedisQuota:
     def usage(self) -> Usage | None:
         """Return the latest numbers that any worker has told, or this one has seen."""
         with self._lock:
-            if self._now() - self._read_at >= READ_SECONDS:
-                self._read_at = self._now()
+            if self._monotonic() - self._read_at >= READ_SECONDS:
+                self._read_at = self._monotonic()
                 with self._quietly():
-                    self._read = allowance.read(self._client, self._id)
+                    self._read = allowance.read(self._client, self._id, now=self._now())
             found = self._read
         seen = self._seen
         if found is None or seen is None:

@@ -3,7 +3,7 @@
     imports:session:O:V          digest of the token, then token and instance, encrypted; lives 15 minutes
     imports:session:O:V:turn     who logs in now
     imports:session:O:V:refused  why logging in is not worth trying; lives as long as that holds
-    imports:logins:O:H           logins of the hour
+    imports:logins:O             logins of an hour that began with the first of them; lives as long
 
 O is an organization and V the version of its credentials, so that new credentials begin with nothing. A
 process that cannot reach Redis does all of it for itself.
@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -28,7 +27,7 @@ from workers.sources.surroundings import Kept, Refused
 log = structlog.get_logger(__name__)
 
 SESSION_SECONDS = 900
-LOGINS_AN_HOUR = 1800
+HOUR, LOGINS_AN_HOUR = 3600, 1800
 """Half of what the vendor blocks a user for: other integrations may share it."""
 
 # Delete a key only while it holds, or begins with, what is expected.
@@ -37,6 +36,12 @@ if string.sub(redis.call('GET', KEYS[1]) or '', 1, #ARGV[1]) == ARGV[1] then
   return redis.call('DEL', KEYS[1])
 end
 return 0
+"""
+# Redis itself ends the hour: processes may differ about the time.
+_COUNT = """
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return count
 """
 
 
@@ -50,6 +55,7 @@ class RedisSession:
         self._key = f"imports:session:{organization_id}:{version}"
         self._logins = f"imports:logins:{organization_id}"
         self._drop = client.register_script(_IF_IT_IS)
+        self._count = client.register_script(_COUNT)
 
     def read(self) -> Kept | Refused | None:
         """Return the session, or why there is none to be had; None where nobody has tried."""
@@ -97,11 +103,7 @@ class RedisSession:
     def may_log_in(self) -> bool:
         """Count a login of all processes together; False where they have been too many of late."""
         with self._quietly():
-            pipe = self._client.pipeline(transaction=False)
-            hour = f"{self._logins}:{int(time.time() // 3600)}"
-            pipe.incr(hour)
-            pipe.expire(hour, 3600)
-            return int(pipe.execute()[0]) <= LOGINS_AN_HOUR
+            return int(self._count(keys=[self._logins], args=[HOUR])) <= LOGINS_AN_HOUR
         return True
 
     def _opened(self, kept: bytes) -> Kept | None:

@@ -76,7 +76,9 @@ def main() -> int:
             organizations,
             clock=clock,
             allowances=Allowances(
-                client, rule_of(settings.salesforce_reserve_percent, settings.salesforce_floor_percent)
+                client,
+                rule_of(settings.salesforce_reserve_percent, settings.salesforce_floor_percent),
+                now=lambda: clock().timestamp(),
             ),
         ),
         redis_client=client,

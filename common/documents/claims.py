@@ -260,6 +260,19 @@ class Claims:
         if writes:
             self._documents.bulk_write(writes, ordered=False)
 
+    def woken(self, seen: Document, *, now: datetime) -> Document | None:
+        """Make an open document due that nobody would have looked at again. None where it moved on.
+
+        One that is held stays held: whoever looks judges its lease.
+        """
+        stage = self.stage_of(seen["status"])
+        if stage is None:
+            return None
+        change = {"$set": {"due_at": now, "open": {stage.name: seen["created_at"]}, "asks": 0}}
+        if not self._change(seen, seen["status"], change, event={"event": "woken"}, now=now):
+            return None
+        return {**seen, **change["$set"]}
+
     # -- windows: never everything that is due, never its minimum ---------------------------------------
 
     def due_between(self, low: datetime, high: datetime, *, limit: int) -> list[Document]:

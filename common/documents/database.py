@@ -82,6 +82,7 @@ def prepare(db: Database[Document]) -> None:
     db.import_groups.create_index("canceling", sparse=True)
     db.import_groups.create_index([("organization_id", 1), ("created_at", 1)])
     db.import_groups.create_index("created_at")
+    db.import_groups.create_index("status")
     db.group_skips.create_index("group_id")
     # Where a key was sent only, and unique: this alone makes one import of many repetitions.
     db.imports.create_index("idempotency_key", sparse=True, unique=True)

@@ -87,19 +87,6 @@ class Imports(Claims):
         """Open an import again that has succeeded and whose image or bytes are gone; as for `retried`."""
         return self._opened_again(seen, "succeeded", stored=stored, now=now)
 
-    def woken(self, seen: Document, *, now: datetime) -> Document | None:
-        """Make an open import due that nobody would have looked at again. None where it moved on.
-
-        One that is held stays held: whoever looks judges its lease.
-        """
-        stage = stage_of(seen["status"])
-        if stage is None:
-            return None
-        change = {"$set": {"due_at": now, "open": {stage.name: seen["created_at"]}, "asks": 0}}
-        if not self._change(seen, seen["status"], change, event={"event": "woken"}, now=now):
-            return None
-        return {**seen, **change["$set"]}
-
     def _opened_again(self, seen: Document, status: str, *, stored: bool, now: datetime) -> Document | None:
         if seen["status"] != status:
             return None

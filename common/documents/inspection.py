@@ -1,4 +1,4 @@
-"""Walk over every import and every image, a bounded page at a time, for whoever verifies that they agree.
+"""Walk over every import, group and image, a bounded page at a time, for whoever verifies that they agree.
 
 Pages are windows of `created_at`, since a range of ids uses no index on every server this runs on. A window
 that holds more than a page is halved until it does not.
@@ -21,6 +21,7 @@ _NARROWEST = timedelta(milliseconds=1)  # the precision of stored times: what is
 
 # What a check needs of an import; parameters and history can be a hundred times as much.
 _IMPORT = {"params": 0, "history": 0, "metadatas": 0}
+_GROUP = {"history": 0}
 _IMAGE = {"metadatas": 0, "placeholder": 0}
 
 
@@ -28,11 +29,15 @@ class Inspection:
     """The operator's walk. Raises ConnectionFailure where MongoDB is away."""
 
     def __init__(self, db: Database[Document]) -> None:
-        self._imports, self._images = db.imports, db.images
+        self._imports, self._groups, self._images = db.imports, db.import_groups, db.images
 
     def imports(self, *, now: datetime) -> Iterator[list[Document]]:
         """Yield all imports in pages, the latest first, without parameters and history."""
         return _pages(self._imports, _IMPORT, now)
+
+    def groups(self, *, now: datetime) -> Iterator[list[Document]]:
+        """Yield all import groups in pages, the latest first, without history."""
+        return _pages(self._groups, _GROUP, now)
 
     def images(self, *, now: datetime) -> Iterator[list[Document]]:
         """Yield all image entries in pages, the latest first."""
@@ -42,6 +47,11 @@ class Inspection:
         """Return the status of those of the imports that exist."""
         found = self._imports.find({"_id": {"$in": list(import_ids)}}, {"status": 1})
         return {one["_id"]: one["status"] for one in found}
+
+    def group_ids(self, group_ids: Iterable[str]) -> set[str]:
+        """Return those of the ids that have a group."""
+        found = self._groups.find({"_id": {"$in": list(group_ids)}}, {"_id": 1})
+        return {one["_id"] for one in found}
 
     def image_ids(self, image_ids: Iterable[str]) -> set[str]:
         """Return those of the ids that have an image entry."""

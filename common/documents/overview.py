@@ -6,15 +6,18 @@ costs what it matches, on every server this runs on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 
 from common.documents.database import Document
+from common.documents.groups import GROUP_STATUSES
 from common.documents.imports import STATUSES
+from common.documents.rerenders import RerendersAtDoor
 
 HORIZON = timedelta(days=3650)
 
@@ -45,6 +48,7 @@ class OverviewAtDoor:
 
     def __init__(self, db: AsyncDatabase[Document]) -> None:
         self._imports, self._organizations = db.imports, db.organizations
+        self._groups, self._rerenders = db.import_groups, RerendersAtDoor(db)
 
     async def latest(self, *, limit: int, now: datetime) -> list[Document]:
         """Return the latest imports of all organizations, without their parameters."""
@@ -59,15 +63,26 @@ class OverviewAtDoor:
 
     async def counts(self, *, limit: int) -> dict[str, int]:
         """Count the imports in each state, each at most to `limit`."""
-        return {
-            status: await self._imports.count_documents({"status": status}, limit=limit)
-            for status in STATUSES
-        }
+        return await _counts(self._imports, STATUSES, limit)
+
+    async def group_counts(self, *, limit: int) -> dict[str, int]:
+        """Count the import groups in each state, each at most to `limit`."""
+        return await _counts(self._groups, GROUP_STATUSES, limit)
+
+    async def rerenders(self, *, now: datetime, limit: int) -> dict[str, int]:
+        """Count the rerenders that are `waiting`, `in_flight` and `delayed`, each at most to `limit`."""
+        return await self._rerenders.standing(now, limit=limit)
 
     async def closed_gates(self) -> dict[str, str]:
         """Return the organizations whose imports wait, and for what."""
         found = self._organizations.find({"gate": {"$ne": None}}, {"gate.waiting_for": 1})
         return {one["_id"]: one["gate"]["waiting_for"] async for one in found}
+
+
+async def _counts(
+    collection: AsyncCollection[Document], statuses: Iterable[str], limit: int
+) -> dict[str, int]:
+    return {status: await collection.count_documents({"status": status}, limit=limit) for status in statuses}
 
 
 def windows(now: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -19,6 +20,8 @@ from common.documents.images import NAMESPACE
 from common.documents.imports import ENDED, RENDER, Imports
 
 COLLECTION = "rerenders"
+HELD = {"due_at": {"$exists": True}, "status": RENDER.doing}
+OPEN = {"due_at": {"$exists": True}, "status": RENDER.before}
 
 
 def rerender_id_of(image_id: str, recipe: str) -> str:
@@ -72,16 +75,26 @@ class Rerenders(Imports):
 
     def standing(self, now: datetime) -> dict[str, int]:
         """Return how many are `waiting`, `in_flight`, and `delayed` until their next attempt."""
-        held = self._rerenders.count_documents({"due_at": {"$exists": True}, "status": RENDER.doing})
-        waiting = {"due_at": {"$exists": True}, "status": RENDER.before}
-        delayed = self._rerenders.count_documents({**waiting, "not_before": {"$gt": now}})
-        return {
-            "waiting": self._rerenders.count_documents(waiting) - delayed,
-            "in_flight": held,
-            "delayed": delayed,
-        }
+        held, unheld = self._rerenders.count_documents(HELD), self._rerenders.count_documents(OPEN)
+        delayed = self._rerenders.count_documents({**OPEN, "not_before": {"$gt": now}})
+        return {"waiting": max(0, unheld - delayed), "in_flight": held, "delayed": delayed}
 
     def ended_among(self, rerender_ids: list[str]) -> dict[str, str]:
         """Return those of some that have ended, with how: `succeeded`, `failed` or `canceled`."""
         wanted = {"_id": {"$in": rerender_ids}, "status": {"$in": list(ENDED)}}
         return {one["_id"]: one["status"] for one in self._rerenders.find(wanted, {"status": 1})}
+
+
+class RerendersAtDoor:
+    """The door's side, which only counts. Raises ConnectionFailure where MongoDB is away."""
+
+    def __init__(self, db: AsyncDatabase[Document]) -> None:
+        self._rerenders = db[COLLECTION]
+
+    async def standing(self, now: datetime, *, limit: int) -> dict[str, int]:
+        """Return how many are `waiting`, `in_flight` and `delayed`, each counted up to a limit."""
+        held, unheld, delayed = [
+            await self._rerenders.count_documents(wanted, limit=limit)
+            for wanted in (HELD, OPEN, {**OPEN, "not_before": {"$gt": now}})
+        ]
+        return {"waiting": max(0, unheld - delayed), "in_flight": held, "delayed": delayed}

@@ -2,7 +2,8 @@
 
 Salesforce tells used and limit with each answer. Workers write the latest word down, and count their own
 calls by the hour, so that whoever asks can see who uses the organization's allowance. All of it is a hint:
-an emptied Redis knows nothing until the next answer. Keys, for an organization O:
+an emptied Redis knows nothing until the next answer. Times are the store's (MongoDB's): what one process
+tells others judge by its age. Keys, for an organization O:
 
     imports:quota          set    organizations that something is known of
     imports:quota:O        hash   used, limit, at (epoch seconds)
@@ -13,7 +14,6 @@ an emptied Redis knows nothing until the next answer. Keys, for an organization 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,22 +70,22 @@ def tell(  # noqa: PLR0913 - all of it by keyword
     pipe.execute()
 
 
-def read(client: redis.Redis, organization_id: str) -> Usage | None:
-    """Return what is known of an organization; None where nothing is. Raises RedisError."""
+def read(client: redis.Redis, organization_id: str, *, now: float) -> Usage | None:
+    """Return what is known of an organization at `now` (epoch seconds); None where nothing is. Raises RedisError."""
     pipe = client.pipeline(transaction=False)
     pipe.hgetall(_key(organization_id))
     pipe.hgetall(_calls(organization_id))
     pipe.exists(f"{_key(organization_id)}:look")
     told, calls, asked = pipe.execute()
-    return _usage(told, calls, asked=bool(asked))
+    return _usage(told, calls, asked=bool(asked), now=now)
 
 
-def read_all(client: redis.Redis) -> dict[str, Usage]:
+def read_all(client: redis.Redis, *, now: float) -> dict[str, Usage]:
     """Return what is known of each organization, by id. Raises RedisError."""
     members: Any = client.smembers(ORGANIZATIONS)
     found = {}
     for organization_id in sorted(member.decode() for member in members):
-        usage = read(client, organization_id)
+        usage = read(client, organization_id, now=now)
         if usage is not None:
             found[organization_id] = usage
     return found
@@ -112,10 +112,10 @@ def found(client: redis.Redis, organization_id: str) -> None:
     client.delete(f"{_key(organization_id)}:look", f"{_key(organization_id)}:looks")
 
 
-def _usage(told: dict[bytes, bytes], calls: dict[bytes, bytes], *, asked: bool) -> Usage | None:
+def _usage(told: dict[bytes, bytes], calls: dict[bytes, bytes], *, asked: bool, now: float) -> Usage | None:
     if not told:
         return None
-    first = int(time.time() // 3600) - DAY_HOURS
+    first = int(now // 3600) - DAY_HOURS
     hours = sorted((int(hour), int(number)) for hour, number in calls.items() if int(hour) >= first)
     return Usage(
         used=int(told[b"used"]),

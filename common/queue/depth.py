@@ -8,7 +8,6 @@ keys are read instead: `Q` a list of waiting ids, `Q.msgs` a hash of all that ar
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +33,12 @@ class Depth:
         return self.waiting + self.in_flight + self.delayed
 
 
-def depths(client: redis.Redis) -> list[Depth]:
-    """Read every queue, each in one transaction, or in-flight could come out negative. Raises RedisError."""
-    return [depth_of(client, queue) for queue in QUEUES]
+def depths(client: redis.Redis, *, now: float) -> list[Depth]:
+    """Read every queue, each in one transaction, or in-flight could come out negative. Raises RedisError.
+
+    `now` is the store's time (epoch seconds), by which others have written until when imports wait.
+    """
+    return [depth_of(client, queue, now=now) for queue in QUEUES]
 
 
 def head_sent_at(client: redis.Redis, queue: str) -> float | None:
@@ -55,8 +57,8 @@ def head_sent_at(client: redis.Redis, queue: str) -> float | None:
     return float(sent)
 
 
-def depth_of(client: redis.Redis, queue: str) -> Depth:
-    """Read one queue. Raises RedisError."""
+def depth_of(client: redis.Redis, queue: str, *, now: float) -> Depth:
+    """Read one queue, as `depths` does all. Raises RedisError."""
     key = f"{NAMESPACE}:{queue}"
     bells = [bell for bell, job in BELLS.items() if job.queue == queue]
     rooms: list[str] = []
@@ -68,9 +70,8 @@ def depth_of(client: redis.Redis, queue: str) -> Depth:
     pipe.hlen(f"{key}.msgs")
     pipe.hlen(f"{key}.DQ.msgs")
     pipe.zcard(f"{key}.XQ")
-    now = int(time.time() * 1000)
     for bell in bells:
-        pipe.zremrangebyscore(f"imports:later:{bell}", "-inf", now)
+        pipe.zremrangebyscore(f"imports:later:{bell}", "-inf", int(now * 1000))
     for name in (*(f"imports:later:{bell}" for bell in bells), *rooms):
         pipe.zcard(name)
     listed, kept, delayed, dead, *counted = pipe.execute()

@@ -1,16 +1,16 @@
-"""Read which imports the queues' messages name, without disturbing dramatiq, and take one out."""
+"""Read what the queues' messages name, without disturbing dramatiq, and take one out."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import redis
 
 from common.queue.broker import NAMESPACE
-from common.queue.jobs import QUEUES
+from common.queue.jobs import JOBS, QUEUES
 
 PAGE = 500
 # A message that a worker has fetched is its worker's to acknowledge; only one that still waits is taken out.
@@ -22,11 +22,13 @@ return redis.call('HDEL', KEYS[2], ARGV[1])
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A message of a queue; `import_id` is None where it names none."""
+    """A message of a queue; at most one of the ids is there. `known` says whether it is a message of ours at all."""
 
     queue: str
     redis_message_id: str
     import_id: str | None
+    group_id: str | None
+    known: bool
 
 
 def messages(client: redis.Redis) -> Iterator[list[Waiting]]:
@@ -37,7 +39,7 @@ def messages(client: redis.Redis) -> Iterator[list[Waiting]]:
             found: Any = client.hscan(f"{NAMESPACE}:{queue}.msgs", cursor, count=PAGE)
             cursor, page = found
             if page:
-                yield [Waiting(queue, name.decode(), _import_in(raw)) for name, raw in page.items()]
+                yield [_read(queue, name.decode(), raw) for name, raw in page.items()]
             if cursor == 0:
                 break
 
@@ -49,9 +51,13 @@ def take_out(client: redis.Redis, message: Waiting) -> bool:
     return bool(taken)
 
 
-def _import_in(raw: bytes) -> str | None:
+def _read(queue: str, redis_message_id: str, raw: bytes) -> Waiting:
     try:
-        import_id = json.loads(raw)["kwargs"]["import_id"]
+        named = json.loads(raw)["kwargs"]
     except (ValueError, TypeError, KeyError):
-        return None
-    return import_id if isinstance(import_id, str) else None
+        named = None
+    ids = (
+        {name: one for name, one in named.items() if isinstance(one, str)} if isinstance(named, dict) else {}
+    )
+    known = any(ids.keys() == {field.name for field in fields(job)} for job in JOBS)
+    return Waiting(queue, redis_message_id, ids.get("import_id"), ids.get("group_id"), known)

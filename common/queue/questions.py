@@ -11,7 +11,6 @@ comes: the caller gives up and asks again. Keys, for a question Q and an organiz
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +34,10 @@ return 1
 
 
 class Questions:
-    """Both sides of a question. Everything raises RedisError where Redis is away."""
+    """Both sides of a question. Everything raises RedisError where Redis is away.
+
+    `now` is the store's time in seconds, since doors on several machines share an organization's places.
+    """
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class Questions:
         broker: dramatiq.Broker,
         *,
         at_once: int = AT_ONCE,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float],
     ) -> None:
         self._client, self._broker, self._at_once, self._now = client, broker, at_once, now
         self._ask = client.register_script(_ASK)

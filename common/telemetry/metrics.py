@@ -20,7 +20,9 @@ class Metric:
 
 
 QUEUE_DEPTH = Metric(
-    "imports_queue_depth", "Imports in a queue: waiting, in_flight, delayed or dead.", ("queue", "state")
+    "imports_queue_depth",
+    "Doorbells of a queue, and images to be rendered anew: waiting, in_flight, delayed or dead.",
+    ("queue", "state"),
 )
 QUEUE_OLDEST = Metric(
     "imports_queue_oldest_age_seconds",
@@ -28,6 +30,9 @@ QUEUE_OLDEST = Metric(
     ("queue",),
 )
 BY_STATE = Metric("imports_by_state", "Imports in a state, counted up to a limit.", ("state",))
+GROUPS_BY_STATE = Metric(
+    "imports_groups_by_state", "Import groups in a state, counted up to a limit.", ("state",)
+)
 WORKERS = Metric("imports_workers_alive", "Processes that were heard of lately.", ("process",))
 REDIS_UP = Metric("imports_redis_up", "Whether Redis answers this web process.")
 MONGODB_UP = Metric("imports_mongodb_up", "Whether MongoDB answers this web process.")

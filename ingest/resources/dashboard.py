@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from common.blobs.reading import BlobReader
 from common.documents.database import Document
+from common.documents.groups import GROUP_STATUSES
 from common.documents.imports import STATUSES
 from ingest import pages
 from ingest.errors import NotFoundError
@@ -55,7 +56,7 @@ class DashboardResource:
                 tag("p", f"{now:%Y-%m-%d %H:%M:%S} UTC, refreshes every {REFRESH_SECONDS} s"),
                 tag("p", _store("MongoDB", look.mongodb_up), " ", _store("Redis", look.redis_up)),
             ),
-            tag("main", _queues(look), _states(look), _workers(look), _imports(latest, now)),
+            tag("main", _queues(look), _states(look), _groups(look), _workers(look), _imports(latest, now)),
             refresh=REFRESH_SECONDS,
         )
         resp.context.own += pages.HEADERS
@@ -102,10 +103,13 @@ def _queues(look: Look) -> Markup:
     title = tag("h2", "Queues")
     if look.depths is None:
         return Markup(title + _away("Queues"))
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (one.queue, one.waiting, one.in_flight, one.delayed, one.dead, _age(look, one.queue))
         for one in look.depths
     ]
+    states = ("waiting", "in_flight", "delayed")
+    anew = ["unknown"] * 3 if look.rerenders is None else [_counted(look.rerenders[one]) for one in states]
+    rows.append(("rerender", *anew, 0, ""))  # images to be rendered anew: nobody waits, so none is too old
     heads = ("Queue", "Waiting", "In flight", "Delayed", "Dead", "Oldest")
     return Markup(title + pages.table(heads, rows, numbers=range(1, 6)))
 
@@ -128,11 +132,22 @@ def _states(look: Look) -> Markup:
     title = tag("h2", "Imports")
     if look.states is None:
         return Markup(title + _away("States"))
+    return Markup(title + _cards(look.states, STATUSES))
+
+
+def _groups(look: Look) -> Markup:
+    title = tag("h2", "Import groups")
+    if look.groups is None:
+        return Markup(title + _away("Import groups"))
+    return Markup(title + _cards(look.groups, GROUP_STATUSES))
+
+
+def _cards(counts: Mapping[str, int], statuses: Iterable[str]) -> Markup:
     cards = [
-        tag("div", tag("b", _counted(look.states.get(status, 0))), tag("span", status), class_="card")
-        for status in STATUSES
+        tag("div", tag("b", _counted(counts.get(status, 0))), tag("span", status), class_="card")
+        for status in statuses
     ]
-    return Markup(title + tag("div", *cards, class_="cards"))
+    return tag("div", *cards, class_="cards")
 
 
 def _counted(number: int) -> str:

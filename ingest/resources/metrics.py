@@ -47,18 +47,19 @@ class _Seen(Collector):
         look = self._look
         yield _gauge(metrics.REDIS_UP, [((), float(look.redis_up))])
         yield _gauge(metrics.MONGODB_UP, [((), float(look.mongodb_up))])
-        if look.depths is not None:
-            yield _gauge(
-                metrics.QUEUE_DEPTH,
-                [
-                    ((one.queue, state), float(getattr(one, state)))
-                    for one in look.depths
-                    for state in ("waiting", "in_flight", "delayed", "dead")
-                ],
-            )
+        depths = [
+            ((one.queue, state), float(getattr(one, state)))
+            for one in look.depths or ()
+            for state in ("waiting", "in_flight", "delayed", "dead")
+        ]
+        depths += [(("rerender", state), float(n)) for state, n in (look.rerenders or {}).items()]
+        if depths:
+            yield _gauge(metrics.QUEUE_DEPTH, depths)
         yield _gauge(metrics.QUEUE_OLDEST, [((name,), age or 0.0) for name, age in look.oldest.items()])
         if look.states is not None:
             yield _gauge(metrics.BY_STATE, [((state,), float(n)) for state, n in look.states.items()])
+        if look.groups is not None:
+            yield _gauge(metrics.GROUPS_BY_STATE, [((state,), float(n)) for state, n in look.groups.items()])
         if look.workers is not None:
             alive: dict[str, int] = defaultdict(int)
             for one in look.workers:

@@ -47,7 +47,7 @@ class Line:
         return int(self.client.hlen(f"{NAMESPACE}:fetch.msgs"))  # type: ignore[arg-type]
 
     def dead(self) -> int:
-        return depths(self.client)[0].dead
+        return depths(self.client, now=time.time())[0].dead
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -72,7 +72,7 @@ def test_what_is_asked_for_is_done_and_leaves_nothing(line: Line) -> None:
     line.worker.start()
     until(lambda: len(line.done) == 20 and line.left() == 0)
     assert sorted(line.done) == sorted(ids)
-    assert depths(line.client)[0].depth == 0
+    assert depths(line.client, now=time.time())[0].depth == 0
 
 
 UNNUMBERED = dramatiq.Message(

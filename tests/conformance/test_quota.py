@@ -38,7 +38,7 @@ class Worker:
 
     def __init__(self, world: World, url: str, clock: Clock) -> None:
         self.client = redis.Redis.from_url(url)
-        self.allowances = Allowances(self.client, RULE, now=clock)
+        self.allowances = Allowances(self.client, RULE, now=clock, monotonic=clock)
         self.sources = Sources(
             credentials=Credentials([KEY]),
             api_version="65.0",
@@ -117,7 +117,7 @@ def test_numbers_that_forbid_something_are_told_at_once(world: World, worker: Wo
     limits(world, daily=100, used=75)
     for _ in range(30):
         worker.fetch(record_id)
-    usage = allowance.read(worker.client, ORGANIZATION)
+    usage = allowance.read(worker.client, ORGANIZATION, now=time.time())
     assert usage is not None
     assert (usage.used, usage.left) == (98, 2)
 
@@ -202,10 +202,10 @@ def test_who_uses_the_calls_is_known(world: World, worker: Worker, clock: Clock)
     for _ in range(4):
         clock.ahead += 2
         assert worker.fetch(record_id) == "told"
-    usage = allowance.read(worker.client, ORGANIZATION)
+    usage = allowance.read(worker.client, ORGANIZATION, now=time.time())
     assert usage is not None
     assert (usage.used, usage.limit, usage.ours) == (504, 1000, 4)
-    assert list(allowance.read_all(worker.client)) == [ORGANIZATION]
+    assert list(allowance.read_all(worker.client, now=time.time())) == [ORGANIZATION]
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,22 @@ def test_pages_are_followed_and_asked_for_one_by_one(
     assert [len(page) for page in pages] == [3, 2]
 
 
+def test_a_page_boundary_neither_doubles_nor_drops_a_record(
+    world: World, case_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attachments, messages, links and versions each over several pages: every picture once, none forgotten."""
+    monkeypatch.setattr(api, "PAGE", 3)
+    messages = [world.keep("EmailMessage", ParentId=case_id) for _ in range(8)]
+    expected = [world.add(name=f"{number}.png", ParentId=case_id) for number in range(11)]
+    expected += [world.add(name=f"m{one}.png", ParentId=one) for one in messages]
+    expected += [
+        world.keep("ContentVersion", PICTURE, FirstPublishLocationId=parent)
+        for parent in (case_id, *messages, case_id)
+    ]
+    found = [record.record_id for record in everything(world, case_id)]
+    assert sorted(found) == sorted(expected)
+
+
 def test_many_messages_cost_a_call_for_each_two_hundred(
     world: World, case_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

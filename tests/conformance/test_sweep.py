@@ -165,7 +165,7 @@ def test_an_emptied_redis_is_filled_again_at_once(world: World) -> None:
     world.redis.flushall()
     world.sweeper.tick()
     assert world.messages() == 2  # as many bells as the organization may have; the others wait in the room
-    assert depth.depths(world.redis)[0].waiting == 5
+    assert depth.depths(world.redis, now=world.clock().timestamp())[0].waiting == 5
 
 
 def test_a_dead_workers_claim_is_taken_back_and_bounded(world: World) -> None:
@@ -282,7 +282,7 @@ def test_a_backlog_is_worked_off_in_bounded_pieces(world: World, monkeypatch: py
     while world.sweeper.tick():
         ticks += 1
         assert ticks < 20
-    assert depth.depths(world.redis)[0].waiting == 35
+    assert depth.depths(world.redis, now=world.clock().timestamp())[0].waiting == 35
     assert ticks >= 4
 
 

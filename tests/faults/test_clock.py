@@ -10,6 +10,7 @@ import pytest
 from tests.faults import crashing, elsewhen
 from tests.faults.midjob import events, in_fetch, kill, small_picture, worker_of
 from tests.faults.procfiles import rewired, world_of
+from tests.journey.albums import ask, fill, look
 from tests.world import World
 
 DAY = 86_400
@@ -74,6 +75,24 @@ def test_a_bell_is_taken_for_lost_in_its_time(world: World, points: Path) -> Non
     world.rest([import_id], seconds=60)
     world.idle()
     assert world.audit().faults() == {}
+
+
+@pytest.mark.timeout(300)
+def test_a_group_waits_for_calls_no_longer_than_they_are_missing(world: World) -> None:
+    """What one process was told of the day's calls is old to all others after a minute, whatever day they are in."""
+    case_id, records = fill(world, 12)
+    world.control("PUT", "limits", {"daily": 1000, "used": 796})
+    group = ask(world, case_id)["id"]
+
+    def held() -> bool:
+        children = world.db.imports.find({"group_id": group, "status": "queued"})
+        waits = [one["waiting_for"] for one in children]
+        return "salesforce_quota" in waits
+
+    world.until(held, seconds=60)
+    assert look(world, group)["counts"]["failed"] == 0
+    world.control("PUT", "limits", {"used": 0})
+    world.until(lambda: look(world, group)["counts"]["succeeded"] == len(records), seconds=150)
 
 
 def test_everybody_is_heard_of(world: World) -> None:

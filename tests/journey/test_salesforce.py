@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.journey.albums import ask, fill, look
 from tests.unit.workers.pictures import quadrants, saved
 from tests.world import World
 
@@ -31,7 +32,7 @@ def pictures(world: World, name: str, count: int) -> list[str]:
     asked = []
     for number in range(count):
         file = f"{name}-{number}.png"
-        asked.append(world.submit(world.attach(file, PICTURE + name.encode() + bytes([number])), file))
+        asked.append(world.submit(world.attach(file, PICTURE + name.encode() + number.to_bytes(2)), file))
     return asked
 
 
@@ -59,21 +60,25 @@ def everything_kept(world: World) -> bytes:
     return kept + repr(documents).encode() + world.sandbox.text.encode()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a process's settings from /proc")
-def test_a_changed_secret_lets_all_wait_and_one_command_frees_them(world: World) -> None:
-    """Sixty imports cost one login a minute; the new secret is given, all of them finish, and it is seen nowhere."""
-    world.control("POST", "clients", {"client_id": "sandbox", "client_secret": SECRET})
+@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_changed_secret_lets_all_wait_and_one_command_frees_them(world: World, count: int) -> None:
+    """However many wait cost one login a minute; the new secret is given, all finish, and it is seen nowhere."""
+    secret = f"{SECRET}-{count}"
+    world.control("POST", "clients", {"client_id": "sandbox", "client_secret": secret})
     world.control("DELETE", "stats")
     begun = time.monotonic()
-    asked = pictures(world, "secret", 60)
-    world.until(lambda: len(waiting(world, asked, "salesforce_credentials")) == len(asked), seconds=60)
+    asked = pictures(world, f"secret-{count}", count)
+    some = asked[:: count // 60]
+    world.until(lambda: len(waiting(world, some, "salesforce_credentials")) == len(some), seconds=60)
+    assert world.db.imports.count_documents({"_id": {"$in": asked}, "status": "queued"}) == count
     tried = world.control("GET", "stats")["calls"]["login"]
     assert tried <= 1 + (time.monotonic() - begun) // 60
     organization_id = world.ready["organization_id"]
     assert operate(world, "organization", "show", organization_id)["gate"]["code"] == "salesforce_credentials"
-    operate(world, "organization", "update", organization_id, "--client-secret-file", "-", told=SECRET)
-    world.rest(asked, seconds=60)
+    operate(world, "organization", "update", organization_id, "--client-secret-file", "-", told=secret)
+    world.rest(asked, seconds=60 + count / 4)
     assert world.audit().faults() == {}
     assert world.control("GET", "stats")["logins"] == 1
     assert SECRET.encode() not in everything_kept(world)
@@ -105,3 +110,29 @@ def test_imports_wait_for_calls_and_finish_without_an_operator(world: World) -> 
     world.idle()
     assert world.audit().faults() == {}
     assert all(2 <= world.get(one)["calls"] <= 6 for one in [*asked, late])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_group_leaves_the_reserve_and_finishes_without_an_operator(world: World) -> None:
+    """The day's calls run short in mid-run: they stop at the reserve, nothing fails, and later all are done."""
+    case_id, records = fill(world, 60)
+    world.control("PUT", "limits", {"daily": 1000, "used": 760})
+    group = ask(world, case_id)["id"]
+
+    def held() -> bool:
+        children = world.db.imports.find({"group_id": group, "status": "queued"})
+        return "salesforce_quota" in [one["waiting_for"] for one in children]
+
+    world.until(held, seconds=60)
+    time.sleep(5)  # for those that were under way
+    counts = look(world, group)["counts"]
+    assert 0 < counts["succeeded"] < len(records)
+    assert counts["failed"] == 0
+    stopped = world.control("GET", "limits")["used"]
+    assert 800 <= stopped <= 800 + 12, "calls stop at the reserve, bar those that were under way"
+    time.sleep(10)
+    assert world.control("GET", "limits")["used"] == stopped
+    world.control("PUT", "limits", {"used": 0})
+    world.until(lambda: look(world, group)["counts"]["succeeded"] == len(records), seconds=150)
+    assert not world.db.imports.count_documents({"group_id": group, "attempts": {"$gt": 0}})

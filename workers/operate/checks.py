@@ -16,8 +16,11 @@ from pymongo.errors import PyMongoError
 
 from common.blobs import BlobError
 from common.documents import safety
+from common.documents.groups import Groups
+from common.documents.overview import HORIZON
 from common.queue import safety as queue_safety
 from common.telemetry.checks import Check
+from workers.operate.inspecting import STUCK
 from workers.operate.opening import Hands, where
 from workers.operate.printing import Trouble
 
@@ -40,6 +43,7 @@ INDEXES = frozenset(
         ("import_groups", ("canceling",), True),
         ("import_groups", ("organization_id", "created_at"), False),
         ("import_groups", ("created_at",), False),
+        ("import_groups", ("status",), False),
         ("group_skips", ("group_id",), False),
         ("images", ("created_at",), False),
         ("images", ("organization_id", "created_at"), False),
@@ -48,6 +52,7 @@ INDEXES = frozenset(
         ("users", ("organization_id",), False),
     }
 )
+MOST_LATE = 100  # groups that are looked at
 OFFSET_SECONDS = 2.0  # tokens are judged by each machine's own clock, without leeway
 
 
@@ -83,6 +88,20 @@ def indexes(hands: Hands) -> list[Check]:
     if missing:
         return [Check("indexes", "bad", f"missing: {'; '.join(missing)}.", "Run `imports prepare`.")]
     return [Check("indexes", "ok", f"all {len(INDEXES)} are there.")]
+
+
+def groups(hands: Hands) -> list[Check]:
+    """Look for import groups that were due long ago: nobody lists their albums."""
+    try:
+        now = hands.clock()
+        late = Groups(hands.db).due_between(now - HORIZON, now - STUCK, limit=MOST_LATE)
+    except PyMongoError as error:
+        return [Check("groups", "bad", f"cannot be read ({type(error).__name__}).", "Mend MongoDB first.")]
+    if not late:
+        return [Check("groups", "ok", "none is overdue.")]
+    seconds = (now - late[0]["due_at"]).total_seconds()
+    detail = f"{len(late)} overdue, group {late[0]['_id']} for {seconds:.0f} s."
+    return [Check("groups", "bad", detail, "Start `sweeper` and `fetch`; then `imports repair`.")]
 
 
 def redis_store(hands: Hands) -> list[Check]:

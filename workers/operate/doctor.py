@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(ctx: typer.Context, *, json: Json = False) -> None:
-    """Check settings, stores, blobs, codecs, clock, workers and organizations; exit code 1 if anything is bad.
+    """Check settings, stores, blobs, codecs, clock, groups, workers and organizations; exit code 1 if anything is bad.
 
     It writes a probe to MongoDB and to the blob store and removes it again; nothing else is touched.
     """
@@ -59,7 +59,7 @@ def _examined(hands: Hands) -> list[Check]:
         stores = [replace(one, state="bad") if one.state == "warning" else one for one in stores]
     found = [Check("settings", "ok", "all can be read."), *stores]
     if stores[0].state == "ok":
-        found += [*checks.indexes(hands), *checks.clock(hands)]
+        found += [*checks.indexes(hands), *checks.clock(hands), *checks.groups(hands)]
     found += [*checks.blobs(hands), *_codecs(), *_workers(hands)]
     return found + (_organizations(hands) if stores[0].state == "ok" else [])
 

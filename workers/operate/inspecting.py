@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 
 from common.blobs import BlobMissingError, Blobs
 from common.blobs.seam import fits
+from common.documents.claims import Claims
 from common.documents.database import Document
-from common.documents.imports import stage_of
+from common.documents.groups import Groups
+from common.documents.imports import Imports
 from common.documents.inspection import Inspection, keys_of
 from common.queue.inspection import Waiting, messages
 from workers.operate.named import Named
@@ -31,13 +33,14 @@ KINDS = {
     "blob_changed": "The import is done again, from its stored original where that is whole.",
     "blob_orphaned": "The blob is removed, if nothing names it even then and nobody put it within 24 hours.",
     "import_stuck": "The import is made due and rung for.",
+    "group_stuck": "The group is made due and rung for.",
     "message_without_import": "The message is taken out of its queue.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that does not agree: `id` is an import's, an image's, a blob's key or a message's."""
+    """Something that does not agree: `id` is an import's, a group's, an image's, a blob's key or a message's."""
 
     kind: str
     id: str
@@ -51,6 +54,7 @@ class Checked:
     """How much was looked at."""
 
     imports: int = 0
+    groups: int = 0
     images: int = 0
     blobs: int = 0
     messages: int = 0
@@ -73,6 +77,7 @@ class Inspector:
             self._list_blobs(named)
             yield from self._images(named, began)
             yield from self._imports(named, began)
+            yield from self._groups(began)
             for blob in named.orphans(before=began - ORPHAN_AGE):
                 days = (began - blob.modified_at).days
                 yield Finding("blob_orphaned", blob.key, f"{blob.size} bytes, last put {days} days ago.")
@@ -141,17 +146,31 @@ class Inspector:
                 if one["status"] == "succeeded" and one["image_id"] not in there:
                     detail = f"Image {one['image_id']} is not there."
                     yield Finding("import_without_image", one["_id"], detail, one["_id"])
-                if why := stuck(one, now=began):
+                if why := stuck(one, Imports, now=began):
                     yield Finding("import_stuck", one["_id"], why, one["_id"])
             self.checked.imports += len(page)
             self._told("imports", self.checked.imports)
 
+    def _groups(self, began: datetime) -> Iterator[Finding]:
+        for page in self._inspection.groups(now=began):
+            for one in page:
+                if why := stuck(one, Groups, now=began):
+                    yield Finding("group_stuck", one["_id"], why)
+            self.checked.groups += len(page)
+            self._told("groups", self.checked.groups)
+
     def _messages(self) -> Iterator[Finding]:
         for page in messages(self._redis):
-            there = self._inspection.statuses(one.import_id for one in page if one.import_id is not None)
+            there: set[str | None] = set()
+            there.update(
+                self._inspection.statuses(one.import_id for one in page if one.import_id is not None)
+            )
+            there.update(self._inspection.group_ids(one.group_id for one in page if one.group_id is not None))
             for one in page:
-                if one.import_id not in there:
-                    detail = f"On {one.queue}; it names {one.import_id or 'no import'}."
+                named = one.import_id or one.group_id
+                # A question is in no document; it ends by itself within seconds.
+                if not one.known or (named is not None and named not in there):
+                    detail = f"On {one.queue}; it names {named or 'no import'}."
                     yield Finding("message_without_import", one.redis_message_id, detail, message=one)
             self.checked.messages += len(page)
             self._told("messages", self.checked.messages)
@@ -173,15 +192,15 @@ def judged(blobs: Blobs, key: str, *, size: int, sha256: str) -> str | None:
         return "blob_missing"
 
 
-def stuck(import_: Document, *, now: datetime) -> str | None:
-    """Say why nobody would carry an open import on; None where somebody will, or it has ended."""
-    stage = stage_of(import_["status"])
+def stuck(document: Document, kind: type[Claims], *, now: datetime) -> str | None:
+    """Say why nobody would carry an open import or group on; None where somebody will, or it has ended."""
+    stage = next((one for one in kind.stages if document["status"] in (one.before, one.doing)), None)
     if stage is None:
         return None
-    due_at = import_.get("due_at")
+    due_at = document.get("due_at")
     if due_at is None:
         return "It has no time at which it is looked at again."
-    if stage.name not in import_.get("open", {}):
+    if stage.name not in document.get("open", {}):
         return "It is not counted among the open ones."
     if due_at < now - STUCK:
         return f"It was due {(now - due_at).total_seconds():.0f} s ago: does a sweeper run?"

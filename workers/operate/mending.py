@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import redis
 import typer
 
+from common.documents.claims import Stage
 from common.documents.database import Document
 from common.documents.imports import Imports, stage_of
 from common.documents.overview import Overview
@@ -165,8 +166,10 @@ def _canceled(hands: Hands, ids: Iterable[str], refused: list[dict[str, str]]) -
             refused.append(_no(import_id, "workers move it on too fast just now: cancel it again"))
 
 
-def ring(hands: Hands, opened: Iterable[Document]) -> None:
-    """Ask for imports that were opened again, each organization in its own room."""
+def ring(
+    hands: Hands, opened: Iterable[Document], *, stage_of: Callable[[str], Stage | None] = stage_of
+) -> None:
+    """Ask for what was opened again, imports where nothing else is said, each organization in its own room."""
     rooms: defaultdict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
     for one in opened:
         stage = stage_of(one["status"])

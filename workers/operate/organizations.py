@@ -307,7 +307,7 @@ def _kept(hands: Hands) -> Organizations:
 def _quota(hands: Hands, organization_id: str) -> dict[str, Any] | None:
     """Return what is known of an organization's API calls; None where nothing is, or Redis is away."""
     try:
-        usage = allowance.read(hands.redis, organization_id)
+        usage = allowance.read(hands.redis, organization_id, now=hands.clock().timestamp())
     except redis.RedisError:
         return None
     if usage is None:

@@ -37,7 +37,7 @@ def queues(ctx: typer.Context, *, json: Json = False) -> None:
             "depth": one.depth,
             "oldest_age_s": _rounded(oldest.age(STAGES[one.queue], now=now)),
         }
-        for one in depths(hands.redis)
+        for one in depths(hands.redis, now=now.timestamp())
     ]
     rows.append(_rerenders(hands, now))
     if json:

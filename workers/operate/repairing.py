@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from common.documents.database import Document
+from common.documents.groups import Groups
 from common.documents.images import Images
 from common.documents.imports import Imports
-from common.queue.inspection import take_out
+from common.queue.inspection import Waiting, take_out
 from workers.operate.inspecting import ORPHAN_AGE, Finding, Inspector, judged, parts_of, stuck
 from workers.operate.mending import ring
 from workers.operate.opening import Hands
@@ -27,7 +28,7 @@ class Repairer:
 
     def __init__(self, hands: Hands, inspector: Inspector) -> None:
         self._hands, self._inspector = hands, inspector
-        self._imports, self._images = Imports(hands.db), Images(hands.db)
+        self._imports, self._images, self._groups = Imports(hands.db), Images(hands.db), Groups(hands.db)
 
     def repaired(self, findings: Iterable[Finding], *, began: datetime) -> Iterator[tuple[Finding, str]]:
         """Act on each finding and yield what came of it; `began` is when the verification did."""
@@ -53,13 +54,13 @@ class Repairer:
                 return self._done_again(finding)
             case "import_stuck":
                 return self._woken(finding)
+            case "group_stuck":
+                return self._group_woken(finding)
             case "image_of_canceled_import":
                 return self._image_removed(finding)
             case "message_without_import" if finding.message is not None:
-                known = finding.message.import_id
-                if known is not None and self._imports.find(known) is not None:
-                    return GONE
-                return REPAIRED if take_out(self._hands.redis, finding.message) else GONE
+                taken = not self._is_there(finding.message) and take_out(self._hands.redis, finding.message)
+                return REPAIRED if taken else GONE
         return KEPT
 
     def _done_again(self, finding: Finding) -> str:
@@ -91,9 +92,21 @@ class Repairer:
 
     def _woken(self, finding: Finding) -> str:
         seen = self._imports.find(finding.id)
-        if seen is None or stuck(seen, now=self._hands.clock()) is None:
+        if seen is None or stuck(seen, Imports, now=self._hands.clock()) is None:
             return GONE
         return self._rung(self._imports.woken(seen, now=self._hands.clock()))
+
+    def _group_woken(self, finding: Finding) -> str:
+        seen, now = self._groups.find(finding.id), self._hands.clock()
+        if seen is None or stuck(seen, Groups, now=now) is None or not self._groups.woken(seen, now=now):
+            return GONE
+        ring(self._hands, [seen], stage_of=self._groups.stage_of)
+        return REPAIRED
+
+    def _is_there(self, message: Waiting) -> bool:
+        if message.group_id is not None:
+            return self._groups.find(message.group_id) is not None
+        return message.import_id is not None and self._imports.find(message.import_id) is not None
 
     def _rung(self, opened: Document | None) -> str:
         if opened is None:

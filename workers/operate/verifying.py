@@ -38,7 +38,7 @@ def verify(ctx: typer.Context, *, sizes: Sizes = False, json: Json = False) -> N
     """Check that documents, blobs and messages agree; reads every blob. Changes nothing.
 
     It looks for images without an import, imports without an image, blobs that are missing, changed or
-    orphaned, imports that are stuck, and messages that name no import.
+    orphaned, imports and groups that are stuck, and messages that name nothing.
 
     Example: [bold]imports verify --sizes[/] as a quick look every day
     """
@@ -92,8 +92,8 @@ def _tell(inspector: Inspector, done: list[tuple[Finding, str | None]], *, json:
         return
     checked = inspector.checked
     line(
-        f"Looked at {checked.imports} imports, {checked.images} images, {checked.blobs} blobs "
-        f"and {checked.messages} messages."
+        f"Looked at {checked.imports} imports, {checked.groups} groups, {checked.images} images, "
+        f"{checked.blobs} blobs and {checked.messages} messages."
     )
     if not done:
         line("All of it agrees.")

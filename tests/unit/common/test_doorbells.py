@@ -54,7 +54,7 @@ def test_an_organization_has_at_most_so_many_bells_out(client: redis.Redis, bell
     bells.ask("fetch", "big", many(50))
     bells.ask("fetch", "small", many(1, "s"))
     assert waiting_in_queue(client) == 3
-    assert depths(client)[0].waiting == 51
+    assert depths(client, now=0)[0].waiting == 51
 
 
 def test_asking_again_multiplies_nothing(client: redis.Redis, bells: Doorbells) -> None:
@@ -62,7 +62,7 @@ def test_asking_again_multiplies_nothing(client: redis.Redis, bells: Doorbells) 
     for _ in range(5):
         bells.ask("fetch", "org", many(10))
     assert waiting_in_queue(client) == 2
-    assert depths(client)[0].waiting == 10
+    assert depths(client, now=0)[0].waiting == 10
 
 
 def test_an_answered_bell_rings_for_the_oldest_that_waits(client: redis.Redis, bells: Doorbells) -> None:
@@ -141,7 +141,7 @@ def test_depth_counts_the_room_and_the_later_ones(
     clock.now = datetime.now(UTC).timestamp()
     bells.ask("fetch", "org", many(3))
     bells.later("fetch", "i9", seconds=60)
-    fetch, render = depths(client)
+    fetch, render = depths(client, now=clock.now)
     assert (fetch.queue, fetch.waiting, fetch.in_flight, fetch.delayed, fetch.dead, fetch.depth) == (
         "fetch",
         3,

@@ -96,6 +96,8 @@ def test_metrics_tell_depth_age_states_workers_and_stages() -> None:
     assert seen["imports_queue_depth", (("queue", "render"), ("state", "dead"))] == 0
     assert seen["imports_queue_oldest_age_seconds", (("queue", "fetch"),)] == 12.5
     assert seen["imports_by_state", (("state", "queued"),)] == 1
+    assert seen["imports_groups_by_state", (("state", "expanding"),)] == 2
+    assert seen["imports_queue_depth", (("queue", "rerender"), ("state", "delayed"))] == 3
     assert seen["imports_workers_alive", (("process", "fetch"),)] == 1
     labels = (("outcome", "fetched"), ("stage", "fetch"))
     assert seen["imports_stage_duration_seconds_bucket", (("le", "0.25"), *labels)] == 2
@@ -167,6 +169,8 @@ def test_the_dashboard_shows_why_an_import_failed_and_escapes_what_callers_named
     page = answer.body.decode()
     assert "Send attachment_id &amp; more." in page
     assert "attachment_missing" in page
+    assert ">rerender<" in page
+    assert "<b>2</b><span>expanding</span>" in page
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert f'src="/dashboard/images/{picture}/small"' in page
@@ -182,7 +186,7 @@ def test_the_dashboard_says_what_cannot_be_shown() -> None:
         door.imports.error = ServerSelectionTimeoutError("away")
         answer = door.call("GET", "/dashboard", token=None)
     assert answer.status == 200
-    assert answer.body.count(b"cannot be shown") == 4
+    assert answer.body.count(b"cannot be shown") == 5
 
 
 def test_the_description_names_exactly_the_routes_that_exist() -> None:

@@ -27,7 +27,7 @@ def answering(door: Door, answer: dict[str, Any]) -> tuple[threading.Thread, lis
     asked: list[Any] = []
 
     def run() -> None:
-        questions = Questions(door.redis, producer(door.redis))
+        questions = Questions(door.redis, producer(door.redis), now=time.time)
         for _ in range(200):
             for key in door.redis.scan_iter("imports:question:*"):
                 name = key.decode().rpartition(":")[2]
@@ -137,7 +137,7 @@ def test_with_redis_away_it_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_organization_asks_few_at_once() -> None:
     """Whoever tries out records by the thousand takes no more of the workers than importing may."""
     with Door() as door:
-        questions = Questions(door.redis, producer(door.redis))
+        questions = Questions(door.redis, producer(door.redis), now=time.time)
         for number in range(AT_ONCE):
             assert questions.ask(f"q{number}", ORGANIZATION_ID, "{}")
         answer = tried(door, IMPORTS, f"attachment_id={RECORD}", "online")

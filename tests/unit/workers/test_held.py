@@ -21,7 +21,9 @@ GROUP = {"group_id": "7c1b0a52-5f0f-4a57-9a53-0d6f0c6a7f22"}
 @pytest.fixture
 def line() -> Iterator[Line]:
     line = Line()
-    line.allowances = Allowances(line.redis, Rule(), now=lambda: line.now.timestamp())  # type: ignore[attr-defined]
+    line.allowances = Allowances(  # type: ignore[attr-defined]
+        line.redis, Rule(), now=lambda: line.now.timestamp(), monotonic=lambda: line.now.timestamp()
+    )
     line.gates = Gates(line.organizations, clock=lambda: line.now, allowances=line.allowances)  # type: ignore[attr-defined]
     line.pipeline._gates = line.gates
     yield line
@@ -150,6 +152,6 @@ def test_calls_are_counted_over_all_attempts(line: Line) -> None:
 def test_what_everybody_sees_is_what_the_workers_know(line: Line) -> None:
     """The numbers by which a child is held are those that the operator's pages read."""
     told(line, 85)
-    usage = allowance.read(line.redis, "org")
+    usage = allowance.read(line.redis, "org", now=line.now.timestamp())
     assert usage is not None
     assert (usage.used, usage.limit, usage.left) == (85, 100, 15)

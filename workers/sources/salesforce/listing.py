@@ -8,6 +8,9 @@
 
 Whatever an answer names as an id is checked before anything is made of it, and so is the path of a further
 page: both come from the other side.
+
+Every query names its order. Without one Salesforce promises none, and rows that change places between two
+pages would be brought in twice or never.
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ class CaseListing:
             yield [self._listed(ATTACHMENT, row) for row in rows]
 
     def _messages(self) -> Iterator[str]:
-        query = format_soql("SELECT Id FROM EmailMessage WHERE ParentId = {}", self._case_id)
+        query = format_soql("SELECT Id FROM EmailMessage WHERE ParentId = {} ORDER BY Id", self._case_id)
         for rows in self._pages(query):
             yield from (_checked(row, "Id", "EmailMessage") for row in rows)
 
@@ -67,7 +70,8 @@ class CaseListing:
         seen: set[str] = set()  # a file may hang on the Case and on each of its messages
         for some in _some(entities):
             query = format_soql(
-                "SELECT ContentDocumentId FROM ContentDocumentLink WHERE LinkedEntityId IN {}", some
+                "SELECT ContentDocumentId FROM ContentDocumentLink WHERE LinkedEntityId IN {} ORDER BY Id",
+                some,
             )
             for rows in self._pages(query):
                 linked = {_checked(row, "ContentDocumentId", "ContentDocument") for row in rows} - seen
@@ -85,7 +89,7 @@ class CaseListing:
     def _query(self, kind: Kind, where: str) -> str:
         fields = f"Id,CreatedDate,{kind.fields(self._attempt.org.api_version)}"
         since = "" if self._since is None else format_soql(" AND CreatedDate >= {}", self._since)
-        return f"SELECT {fields} FROM {kind.name} WHERE {where}{since}"  # noqa: S608 - each value is quoted
+        return f"SELECT {fields} FROM {kind.name} WHERE {where}{since} ORDER BY Id"  # noqa: S608 - each value is quoted
 
     def _pages(self, query: str) -> Iterator[list[Mapping[str, Any]]]:
         """Ask page by page and yield those that hold rows. An end is kept for an answer that never comes to one."""

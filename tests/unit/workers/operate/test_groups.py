@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from common.documents.database import Document
 from common.documents.groups import new_group
+from common.queue.broker import door_client, producer
+from common.queue.jobs import AnswerDryRun, ExpandGroup, message
 from tests.unit.workers.operate.conftest import ORGANIZATION, Imports
 
 GROUP = "3f0c1a52-5b7e-4b53-9d3f-0a6f5e2b7c11"
@@ -13,7 +16,17 @@ CHILD = "1a0f3d3e-5a4a-4f0e-9a53-5a3b3f7d0001"
 
 def put(imports: Imports) -> None:
     """Write a group that listed three records: one import, one existing, one left out."""
-    group = new_group(
+    imports.db.import_groups.insert_one(
+        {**asked_for(), "status": "expanded", "children": 1, "existing": 1, "fence": 1}
+    )
+    skips = [{"record_id": "a", "code": "not_an_image"}]
+    imports.db.group_skips.insert_one({"group_id": GROUP, "fence": 1, "page": 0, "skips": skips})
+    imports.put(CHILD, group_id=GROUP, group_position=0)
+
+
+def asked_for(*, age: float = 0) -> Document:
+    """Return a group as the door writes it, so many seconds ago."""
+    return new_group(
         GROUP,
         organization_id=ORGANIZATION,
         user_id="u",
@@ -21,15 +34,9 @@ def put(imports: Imports) -> None:
         album_id="5005800000HEXCtAAP",
         source_type="salesforce",
         options={},
-        now=datetime.now(UTC),
-        due_in=0,
+        now=datetime.now(UTC) - timedelta(seconds=age),
+        due_in=5,
     )
-    imports.db.import_groups.insert_one(
-        {**group, "status": "expanded", "children": 1, "existing": 1, "fence": 1}
-    )
-    skips = [{"record_id": "a", "code": "not_an_image"}]
-    imports.db.group_skips.insert_one({"group_id": GROUP, "fence": 1, "page": 0, "skips": skips})
-    imports.put(CHILD, group_id=GROUP, group_position=0)
 
 
 def test_a_group_is_found_and_told(imports: Imports) -> None:
@@ -53,3 +60,37 @@ def test_a_group_is_canceled_for_the_sweeper_to_finish(imports: Imports) -> None
     assert kept is not None
     assert (kept["status"], kept["canceling"]) == ("canceled", True)
     assert imports.run("group", "cancel", CHILD).exit_code == 1
+
+
+def test_a_group_that_nobody_lists_is_found_and_woken(imports: Imports) -> None:
+    """Long overdue, it is named by `verify` and `doctor`; `repair` makes it due and rings; then all agrees."""
+    imports.json("prepare")
+    imports.db.import_groups.insert_one(asked_for(age=500))
+    (finding,) = imports.json("verify", code=1)["findings"]
+    assert (finding["kind"], finding["id"]) == ("group_stuck", GROUP)
+    told = {one["name"]: one for one in imports.json("doctor", code=1)}
+    assert told["groups"]["state"] == "bad"
+    assert GROUP in told["groups"]["detail"]
+    assert [one["outcome"] for one in imports.json("repair")["findings"]] == ["repaired"]
+    client = door_client(imports.env["REDIS_URL"])
+    assert client.llen("dramatiq:fetch") == 1
+    client.close()
+    assert imports.json("verify")["findings"] == []
+    assert {one["name"]: one["state"] for one in imports.json("doctor", code=1)}["groups"] == "ok"
+
+
+def test_bells_of_groups_and_questions_are_no_strangers(imports: Imports) -> None:
+    """A message that names a group or a question agrees; one that names a group that is not there does not."""
+    imports.json("prepare")
+    imports.db.import_groups.insert_one(asked_for())
+    client = door_client(imports.env["REDIS_URL"])
+    for job in (ExpandGroup(GROUP), AnswerDryRun(CHILD)):
+        producer(client).enqueue(message(job))
+    assert imports.json("verify")["findings"] == []
+    imports.db.import_groups.delete_many({})
+    (finding,) = imports.json("verify", code=1)["findings"]
+    assert finding["kind"] == "message_without_import"
+    assert GROUP in finding["detail"]
+    imports.json("repair")
+    assert client.llen("dramatiq:fetch") == 1, "the question is still asked"
+    client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,7 +27,7 @@ def _failed(imports: Imports, import_id: str, *, ago: float = 60, **changes: obj
 
 def _waiting(imports: Imports) -> dict[str, int]:
     with redis.Redis.from_url(imports.env["REDIS_URL"]) as client:
-        return {one.queue: one.waiting for one in depths(client)}
+        return {one.queue: one.waiting for one in depths(client, now=time.time())}
 
 
 def _status(imports: Imports, import_id: str) -> str:
