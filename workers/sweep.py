@@ -19,6 +19,7 @@ from pymongo.errors import PyMongoError
 
 from common.crashpoints import reached
 from common.documents.claims import Claims, Stage
+from common.documents.clock import MEASURE_SECONDS
 from common.documents.database import Document
 from common.documents.organizations import Organizations
 from common.queue.depth import head_sent_at
@@ -32,6 +33,7 @@ BATCH = 500  # documents looked at in one go; a backlog is worked off in many, e
 FIRST_STEP_SECONDS = 15.0
 LAST_STEP_SECONDS = 900.0
 HELD_SECONDS = 30.0
+STEP_SECONDS = 2.0  # a clock that goes so far astray between two looks was set, and did not just run on
 SENDING_SECONDS = 2.0  # a message is sent a moment after its bell was taken
 
 
@@ -61,6 +63,7 @@ class Sweeper:
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self._monotonic = monotonic
         self._judge_from = 0.0  # monotonic seconds; leases are not judged before
+        self._last: tuple[datetime, float] | None = None  # the store's time and ours at the last look
         self._walks: list[tuple[Claims, OpenWalk]] = []
         self._epoch: str | None = None
         self._away: set[str] = set()
@@ -69,6 +72,7 @@ class Sweeper:
         """Look once. Returns True where there was more than one batch, so that the next look should not wait."""
         swept: Counter[str] = Counter()
         more = False
+        self._notice_a_set_clock()
         try:
             more = self._documents(swept)
             self._back("documents")
@@ -85,6 +89,20 @@ class Sweeper:
             log.info("swept", **swept)
             self._tell(swept)
         return more
+
+    def _notice_a_set_clock(self) -> None:
+        """Judge no lease for a while after the store's clock was set.
+
+        Workers learn of the new time up to a minute after us. Until then each of their leases looks as if it
+        had long expired, and five looks at a job that goes on well would end it as `worker_killed`.
+        """
+        now, at = self._clock(), self._monotonic()
+        if self._last is not None:
+            step = (now - self._last[0]).total_seconds() - (at - self._last[1])
+            if abs(step) > STEP_SECONDS:
+                self._judge_from = at + MEASURE_SECONDS + self._lease.total_seconds()
+                log.warning("clock of the store was set", seconds=round(step, 1))
+        self._last = now, at
 
     # -- what MongoDB says is due ------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ class World:
         self.db = database(self.mongodb)
         prepare(self.db)
         self.ahead = timedelta()
+        self.set_by = timedelta()
         self.store_clock = StoreClock()
         self.redis = door_client(redis_url)
         self.broker = recoverer(self.redis)
@@ -60,11 +61,11 @@ class World:
             max_deliveries=2,
             deadline=timedelta(days=7),
             lease=LEASE,
-            monotonic=lambda: self.clock().timestamp(),
+            monotonic=lambda: (self.clock() - self.set_by).timestamp(),
         )
 
     def clock(self) -> datetime:
-        return self.store_clock() + self.ahead
+        return self.store_clock() + self.ahead + self.set_by
 
     def wait(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)
@@ -305,3 +306,20 @@ def _raises(*_: object, **__: object) -> Any:
 
 def _refuses(*_: object, **__: object) -> Any:
     raise redis.ConnectionError("away")
+
+
+@pytest.mark.parametrize("step", [timedelta(days=2), timedelta(hours=-1)])
+def test_a_store_whose_clock_was_set_costs_no_worker_its_claim(world: World, step: timedelta) -> None:
+    """Workers go by the old time for up to a minute. No lease is judged until they have learnt the new one."""
+    one = world.put()
+    world.sweeper.tick()
+    claim = world.claim(one)
+    world.set_by = step
+    for _ in range(30):
+        world.wait(2)
+        assert world.imports.renew(claim, now=world.clock() - step, lease=LEASE.total_seconds())
+        world.sweeper.tick()
+    assert world.imports.renew(claim, now=world.clock(), lease=LEASE.total_seconds())
+    world.wait(16)  # and then it dies
+    world.sweeper.tick()
+    assert (world.get(one)["status"], world.get(one)["deliveries"]) == ("queued", 1)
