@@ -67,7 +67,7 @@ def door_client(url: str) -> redis.Redis:
 
 
 def worker_client(url: str) -> redis.Redis:
-    """Open a client for a worker: patient with a slow Redis, and no call to a silent one takes longer than a stop may.
+    """Open a client for a worker: patient with a slow Redis, and no call to a silent one outlasts a stop.
 
     What goes wrong all the same, the consumer tries again by itself.
     """
@@ -116,10 +116,10 @@ def consumer(client: redis.Redis, middleware: list[Middleware]) -> SturdyBroker:
     """Build the broker of a worker process.
 
     `CurrentMessage` puts the message's id within reach of the log, `DeadLetters` keeps alien messages
-    where an operator finds them, `LastAsked` ends the asking at a stop; `middleware` is what the worker adds (it learns of its start and its
-    shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit (an exception thrown into C code
-    arrives when it is too late; renders are bounded by killing a child, fetches by a deadline),
-    Callbacks, Pipelines, Results, Prometheus.
+    where an operator finds them, `LastAsked` ends the asking at a stop; `middleware` is what the worker
+    adds (it learns of its start and its shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit
+    (an exception thrown into C code arrives when it is too late; renders are bounded by killing a child,
+    fetches by a deadline), Callbacks, Pipelines, Results, Prometheus.
     """
     return _broker(client, [CurrentMessage(), DeadLetters(), LastAsked(), *middleware], chance=ALL_THE_TIME)
 

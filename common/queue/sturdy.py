@@ -9,9 +9,9 @@ asks again, but the queue's figures would count it for ever.
 So the consumer keeps a list of what it holds and compares: what stands in the set and is not held at two
 looks in a row is put back, or aside if it cannot be read. And it waits for Redis by itself, whatever Redis
 answers: dramatiq would make a new consumer each second, which strands what the old one had fetched ahead, and
-write a traceback each time. Once the worker has to end, nobody waits for Redis any more: what a silent one still
-counts as in hand here is handed to others when this process has not been heard of for a while. Upstream: Bogdanp/dramatiq#894 (the timeout); the comparison can go when
-dramatiq makes one of its own.
+write a traceback each time. Once the worker has to end, nobody waits for Redis any more: what a silent one
+still counts as in hand here is handed to others when this process has not been heard of for a while.
+Upstream: Bogdanp/dramatiq#894 (the timeout); the comparison can go when dramatiq makes one of its own.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class SturdyConsumer(_RedisConsumer):
         self._let_go(message)
 
     def requeue(self, messages: Any) -> None:
-        """Put messages back that were fetched and not begun, as the process ends; where Redis cannot, others will."""
+        """Put messages back that were fetched and not begun; where Redis cannot serve, others do so later."""
         messages = list(messages)
         if not self.broker.is_hopeless:
             try:
