@@ -45,17 +45,21 @@ class SturdyBroker(RedisBroker):
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self._is_away = False
+        self._failed_at = 0.0  # monotonic
 
     def away(self, error: Exception) -> None:
         """Say once that Redis cannot serve, whichever thread finds out first."""
         with self.lock:
             news, self._is_away = not self._is_away, True
+            self._failed_at = time.monotonic()
         if news:
             log.warning("queue away", reason=type(error).__name__)
 
-    def back(self) -> None:
-        """Say once that Redis serves again."""
+    def back(self, *, asked_at: float) -> None:
+        """Say once that Redis serves again; an answer to what was asked before the last failure shows nothing."""
         with self.lock:
+            if asked_at < self._failed_at:
+                return
             news, self._is_away = self._is_away, False
         if news:
             log.warning("queue back")
@@ -87,6 +91,7 @@ class SturdyConsumer(_RedisConsumer):
         if self.broker.stopping.is_set() and not self.message_cache:
             time.sleep(self.timeout / 1000)
             return None
+        asked_at = time.monotonic()
         asks = not self.message_cache and self.outstanding_message_count < self.prefetch
         try:
             if time.monotonic() - self._looked_at > LOOK_SECONDS:
@@ -107,7 +112,7 @@ class SturdyConsumer(_RedisConsumer):
             self.broker.stopping.wait(AGAIN_SECONDS)
             return None
         if asks:
-            self.broker.back()
+            self.broker.back(asked_at=asked_at)
         return message
 
     def ack(self, message: MessageProxy) -> None:
@@ -123,13 +128,14 @@ class SturdyConsumer(_RedisConsumer):
 
     def _insist(self, settle: Callable[[MessageProxy], None], message: MessageProxy) -> None:
         while not self.broker.is_hopeless:
+            asked_at = time.monotonic()
             try:
                 settle(message)
             except (ConnectionClosed, redis.RedisError) as error:
                 self.broker.away(error)
                 self.broker.stopping.wait(AGAIN_SECONDS)
             else:
-                self.broker.back()
+                self.broker.back(asked_at=asked_at)
                 break
         self._let_go(message)
 
