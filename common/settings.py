@@ -242,7 +242,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "SHUTDOWN_SECONDS",
         as_number(0.1, 600, float),
-        "8",
+        "5",
         "Time that work in hand has to end after SIGTERM before it is given back.",
     ),
     Setting(

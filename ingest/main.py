@@ -50,7 +50,10 @@ from ingest.edge import Edge
 from ingest.ringer import Ringer
 from ingest.server import Bounds, protocol
 
-STOP_SECONDS = 8.0  # for requests in hand; whoever stops us counts to ten
+STOP_SECONDS = 7.0  # for requests in hand; whoever stops us counts to ten
+CLOSE_SECONDS = (
+    0.5  # for the driver's goodbye: to a MongoDB that says nothing it would take up to ten seconds
+)
 BEAT_SECONDS = 5.0
 MOST_CONNECTIONS = 4_000
 
@@ -182,7 +185,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
         with contextlib.suppress(RedisError):
             await asyncio.to_thread(presence.leave, redis, presence.name_of("web"))
         await blobs.close()
-        await mongodb.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(mongodb.close(), CLOSE_SECONDS)
         redis.close()
         looking.stop()
         log.info("stopped")

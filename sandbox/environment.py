@@ -58,7 +58,6 @@ def for_children(
         "BLOBS_URL": folder.part("blobs").as_uri(),
         "SPOOL_DIR": str(folder.part("spool")),
         "HOST": "127.0.0.1",
-        "SHUTDOWN_SECONDS": "7",  # so that Ctrl-C ends everything, with work given back, in the time it may take
         "TOKEN_SECRETS_FILE": str(folder.secret("token_secrets", lambda: secrets.token_hex(32))),
         "CREDENTIALS_KEYS_FILE": str(folder.secret("credentials_keys", _fernet_key)),
     }

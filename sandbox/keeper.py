@@ -19,8 +19,8 @@ from sandbox.endings import Refused, Stopped
 from sandbox.output import Output
 
 # Seconds from the request to the kill, by rank; the sum stays below the 15 s after which a person takes the
-# sandbox for hung. Workers look up once a second and then have SHUTDOWN_SECONDS (7 here) to give work back;
-# the document store waits two seconds for a call that may still come.
+# sandbox for hung. Workers look up once a second and then have SHUTDOWN_SECONDS for what is in hand; the
+# document store waits two seconds for a call that may still come.
 DOORS_AND_WORKERS, SWEEPER, GROUND = 0, 1, 2
 PATIENCE = {DOORS_AND_WORKERS: 9.0, SWEEPER: 1.5, GROUND: 3.0}
 # Workers whose master is gone give their work back and end by themselves. They are not asked to: a request

@@ -39,6 +39,7 @@ from workers.actors import register
 from workers.beat import Beat
 from workers.credentials import Credentials
 from workers.decoding.client import Decoder
+from workers.departure import gone_within
 from workers.dry_runs import DryRuns
 from workers.gates import Gates
 from workers.imaging.limits import Limits
@@ -55,6 +56,9 @@ from workers.sources.surroundings import Surroundings
 from workers.work import expanding, fetching, rendering, sifting
 
 REPORT_SECONDS = 0.5  # in which a process that has come up has certainly told its master
+GIVE_BACK_SECONDS = (
+    2.5  # beyond the time for work in hand, for its claims to be given back; then nobody is waited for
+)
 RERENDER_END_SECONDS = 3.0  # an interrupted rendering is given back within a blink
 
 
@@ -99,15 +103,16 @@ class Shifts(Middleware):
         report.start()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
-        """Let work in hand end by itself for a while, then have it given back."""
+        """Let work in hand end by itself for a while, then have it given back, then be gone in any case."""
+        gone_within(self.grace_seconds + GIVE_BACK_SECONDS)
+        timer = threading.Timer(self.grace_seconds, self.leases.interrupt)
+        timer.daemon = True
+        timer.start()
         if self.beat is not None:
             self.beat.stop()
         if self.rerendering is not None and self.rerender_leases is not None:
             self.rerendering.stop()
             self.rerender_leases.interrupt()  # nobody waits for it, so it is given back at once
-        timer = threading.Timer(self.grace_seconds, self.leases.interrupt)
-        timer.daemon = True
-        timer.start()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
         """End the threads and the decoding processes."""

@@ -186,9 +186,11 @@ class Pipeline:
             fence=claim.fence,
             **({} if code is None else {"code": code}),
         )
-        self._after(step, claim, organization, outcome)
-        with contextlib.suppress(redis.RedisError):
+        with self._quietly():  # a Redis that says nothing is waited for once and not at each of these
+            self._ring_on(step, claim, outcome)
             self._observe(step.stage.name, outcome, seconds)
+        if step.stage.queue == FETCH.queue and outcome in SERVED:
+            self._gates.served(organization)
 
     def _ended(
         self, step: Step, claim: Claim, organization: Document, stop: threading.Event
@@ -213,21 +215,19 @@ class Pipeline:
             outcome, code = self._settle(step, claim, unexpected), unexpected.code
         return outcome, code
 
-    def _after(self, step: Step, claim: Claim, organization: Document, outcome: str) -> None:
+    def _ring_on(self, step: Step, claim: Claim, outcome: str) -> None:
         """Ring for what comes next. All of it is a hint: what gets lost here, the sweeper asks for, and a bell
         that nobody took back counts as lost after some seconds and frees its organization's place."""
         seen = claim.document
+        organization_id, document_id, accepted_at = seen["organization_id"], seen["_id"], seen["created_at"]
         if outcome == "gated":
-            self._returned(step, seen)
+            self._bells.returned(step.stage.name, organization_id, document_id, accepted_at)
             return
-        self._answered(step, seen)
+        self._bells.answered(step.stage.name, organization_id, document_id)
         reached(f"{step.stage.name}.answered")
         again = {"done": step.then, "interrupted": step.stage.name}.get(outcome)
         if again is not None:
-            with self._quietly():
-                self._bells.ask(again, seen["organization_id"], [(seen["_id"], seen["created_at"])])
-        if step.stage.queue == FETCH.queue and outcome in SERVED:
-            self._gates.served(organization)
+            self._bells.ask(again, organization_id, [(document_id, accepted_at)])
 
     # -- how a stage ends well ----------------------------------------------------------------------------
 

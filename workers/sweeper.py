@@ -29,6 +29,7 @@ from common.telemetry import log as logs
 from common.telemetry.checks import StoresLook
 from workers.beat import Beat
 from workers.cancellations import Cancellations
+from workers.departure import gone_within
 from workers.due import forget_keys
 from workers.gates import Gates
 from workers.quota import Allowances, rule_of
@@ -36,6 +37,7 @@ from workers.sweep import BATCH, Sweeper
 
 log = structlog.get_logger(__name__)
 
+STOP_SECONDS = 8.0  # in which a look that has begun ends; every step of it may be cut off, as by a kill
 TIDY_SECONDS = 60.0
 STALE_SECONDS = 300.0  # what a killed process staged and nobody has touched for so long
 
@@ -49,8 +51,13 @@ def main() -> int:
         return 2
     logs.configure(level=settings.log_level, format=settings.log_format, process="sweeper")
     stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        gone_within(STOP_SECONDS)
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, stop)
 
     mongodb = connect(settings.mongodb_url)
     db = database(mongodb)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import redis
-from dramatiq import Broker, MessageProxy, Middleware
+from dramatiq import Broker, MessageProxy, Middleware, Worker
 from dramatiq.middleware import CurrentMessage
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from common.queue.jobs import QUEUES
@@ -43,26 +43,49 @@ class DeadLetters(Middleware):
             message.fail()
 
 
+class LastAsked(Middleware):
+    """Ask Redis for nothing more once the worker has to end.
+
+    dramatiq would fetch on until the last job has ended, and then put back what it fetched meanwhile.
+    """
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002
+        """Tell the consumers."""
+        if isinstance(broker, SturdyBroker):
+            broker.stopping.set()
+
+
 def door_client(url: str) -> redis.Redis:
     """Open a client for the door: it gives up within a second, since a POST never waits for Redis."""
     return redis.Redis.from_url(
         url,
         socket_timeout=0.5,
         socket_connect_timeout=0.5,
-        retry=Retry(NoBackoff(), 1),
+        retry=_once_more_if_lost(),
         health_check_interval=15,
     )
 
 
 def worker_client(url: str) -> redis.Redis:
-    """Open a client for a worker: it rides out a restart of Redis of about ten seconds."""
+    """Open a client for a worker: patient with a slow Redis, and no call to a silent one outlasts a stop.
+
+    What goes wrong all the same, the consumer tries again by itself.
+    """
     return redis.Redis.from_url(
         url,
-        socket_timeout=5,
+        socket_timeout=3,
         socket_connect_timeout=2,
-        retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), 10),
+        retry=_once_more_if_lost(),
         health_check_interval=15,
     )
+
+
+def _once_more_if_lost() -> Retry:
+    """Open a lost connection again at once, and never ask a silent Redis twice.
+
+    The library would, when it connects and when it asks, so that each call takes four times its timeout.
+    """
+    return Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
 
 
 def producer(client: redis.Redis) -> SturdyBroker:
@@ -93,12 +116,12 @@ def consumer(client: redis.Redis, middleware: list[Middleware]) -> SturdyBroker:
     """Build the broker of a worker process.
 
     `CurrentMessage` puts the message's id within reach of the log, `DeadLetters` keeps alien messages
-    where an operator finds them; `middleware` is what the worker adds (it learns of its start and its
-    shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit (an exception thrown into C code
-    arrives when it is too late; renders are bounded by killing a child, fetches by a deadline),
-    Callbacks, Pipelines, Results, Prometheus.
+    where an operator finds them, `LastAsked` ends the asking at a stop; `middleware` is what the worker
+    adds (it learns of its start and its shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit
+    (an exception thrown into C code arrives when it is too late; renders are bounded by killing a child,
+    fetches by a deadline), Callbacks, Pipelines, Results, Prometheus.
     """
-    return _broker(client, [CurrentMessage(), DeadLetters(), *middleware], chance=ALL_THE_TIME)
+    return _broker(client, [CurrentMessage(), DeadLetters(), LastAsked(), *middleware], chance=ALL_THE_TIME)
 
 
 def _broker(client: redis.Redis, middleware: list[Middleware], *, chance: int) -> SturdyBroker:

@@ -9,8 +9,9 @@ asks again, but the queue's figures would count it for ever.
 So the consumer keeps a list of what it holds and compares: what stands in the set and is not held at two
 looks in a row is put back, or aside if it cannot be read. And it waits for Redis by itself, whatever Redis
 answers: dramatiq would make a new consumer each second, which strands what the old one had fetched ahead, and
-write a traceback each time. Upstream: Bogdanp/dramatiq#894 (the timeout); the comparison can go when
-dramatiq makes one of its own.
+write a traceback each time. Once the worker has to end, nobody waits for Redis any more: what a silent one
+still counts as in hand here is handed to others when this process has not been heard of for a while.
+Upstream: Bogdanp/dramatiq#894 (the timeout); the comparison can go when dramatiq makes one of its own.
 """
 
 from __future__ import annotations
@@ -33,27 +34,40 @@ AGAIN_SECONDS = 1.0  # a Redis that cannot serve is asked again after so long
 
 
 class SturdyBroker(RedisBroker):
-    """dramatiq's Redis broker with consumers that strand nothing. `held` names the messages in hand here."""
+    """dramatiq's Redis broker with consumers that strand nothing.
+
+    `held` names the messages in hand here. `stopping` is set when the process has to end.
+    """
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.held: set[str] = set()
         self.lock = threading.Lock()
+        self.stopping = threading.Event()
         self._is_away = False
+        self._failed_at = 0.0  # monotonic
 
     def away(self, error: Exception) -> None:
         """Say once that Redis cannot serve, whichever thread finds out first."""
         with self.lock:
             news, self._is_away = not self._is_away, True
+            self._failed_at = time.monotonic()
         if news:
             log.warning("queue away", reason=type(error).__name__)
 
-    def back(self) -> None:
-        """Say once that Redis serves again."""
+    def back(self, *, asked_at: float) -> None:
+        """Say once that Redis serves again; an answer to what was asked before the last failure shows nothing."""
         with self.lock:
+            if asked_at < self._failed_at:
+                return
             news, self._is_away = self._is_away, False
         if news:
             log.warning("queue back")
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether to ask Redis for something would only hold up the end of the process."""
+        return self._is_away and self.stopping.is_set()
 
     @property
     def consumer_class(self) -> type[_RedisConsumer]:
@@ -74,6 +88,10 @@ class SturdyConsumer(_RedisConsumer):
     def __next__(self) -> MessageProxy | None:
         """Return the next message, or None after a pause; skip what cannot be read, wait for Redis."""
         message: MessageProxy | None = None
+        if self.broker.stopping.is_set() and not self.message_cache:
+            time.sleep(self.timeout / 1000)
+            return None
+        asked_at = time.monotonic()
         asks = not self.message_cache and self.outstanding_message_count < self.prefetch
         try:
             if time.monotonic() - self._looked_at > LOOK_SECONDS:
@@ -91,14 +109,17 @@ class SturdyConsumer(_RedisConsumer):
             return None
         except (ConnectionClosed, redis.RedisError) as error:
             self.broker.away(error)
-            time.sleep(AGAIN_SECONDS)
+            self.broker.stopping.wait(AGAIN_SECONDS)
             return None
         if asks:
-            self.broker.back()
+            self.broker.back(asked_at=asked_at)
         return message
 
     def ack(self, message: MessageProxy) -> None:
-        """Acknowledge, however long it takes: an acknowledgement given up would strand the message."""
+        """Acknowledge, however long it takes: an acknowledgement given up would strand the message.
+
+        Where the process has to end it is given up, for what is stranded then is handed to others.
+        """
         self._insist(super().ack, message)
 
     def nack(self, message: MessageProxy) -> None:
@@ -106,24 +127,26 @@ class SturdyConsumer(_RedisConsumer):
         self._insist(super().nack, message)
 
     def _insist(self, settle: Callable[[MessageProxy], None], message: MessageProxy) -> None:
-        while True:
+        while not self.broker.is_hopeless:
+            asked_at = time.monotonic()
             try:
                 settle(message)
             except (ConnectionClosed, redis.RedisError) as error:
                 self.broker.away(error)
-                time.sleep(AGAIN_SECONDS)
+                self.broker.stopping.wait(AGAIN_SECONDS)
             else:
+                self.broker.back(asked_at=asked_at)
                 break
-        self.broker.back()
         self._let_go(message)
 
     def requeue(self, messages: Any) -> None:
-        """Put messages back that were fetched and not begun."""
+        """Put messages back that were fetched and not begun; where Redis cannot serve, others do so later."""
         messages = list(messages)
-        try:
-            super().requeue(messages)
-        except redis.RedisError as error:
-            raise ConnectionClosed(error) from None
+        if not self.broker.is_hopeless:
+            try:
+                super().requeue(messages)
+            except redis.RedisError as error:
+                self.broker.away(error)
         for message in messages:
             self._let_go(message)
 

@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.faults.disks import full, small_disk_at
 from tests.unit.workers.pictures import saved
 from tests.world import World
 
@@ -27,18 +27,9 @@ SIZE = 8 << 20
 
 @pytest.fixture(scope="module")
 def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file system of a few megabytes; skips where this user may mount none."""
-    folder = tmp_path_factory.mktemp("disk")
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("a file system of its own needs Linux and the right to mount")
-    order = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
-    mounted = subprocess.run(order, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"mounting is refused here: {mounted.stderr.strip()}")
-    try:
+    """A file system of a few megabytes."""
+    with small_disk_at(tmp_path_factory.mktemp("disk"), size=SIZE) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +39,6 @@ def world(small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     environ = {"BLOBS_URL": (small_disk / "blobs").as_uri()}
     with World(tmp_path_factory.mktemp("world"), environ=environ) as world:
         yield world
-
-
-@contextmanager
-def full(disk: Path) -> Iterator[None]:
-    """Leave no byte for anybody, and make room again."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(b"\0" * 4096)
-    try:
-        yield
-    finally:
-        filler.unlink()
 
 
 @contextmanager
