@@ -51,9 +51,7 @@ from ingest.ringer import Ringer
 from ingest.server import Bounds, protocol
 
 STOP_SECONDS = 7.0  # for requests in hand; whoever stops us counts to ten
-CLOSE_SECONDS = (
-    0.5  # for the driver's goodbye: to a MongoDB that says nothing it would take up to ten seconds
-)
+CLOSE_SECONDS = 0.5  # for the driver's goodbye, which to a silent MongoDB would take up to ten
 BEAT_SECONDS = 5.0
 MOST_CONNECTIONS = 4_000
 

@@ -56,9 +56,7 @@ from workers.sources.surroundings import Surroundings
 from workers.work import expanding, fetching, rendering, sifting
 
 REPORT_SECONDS = 0.5  # in which a process that has come up has certainly told its master
-GIVE_BACK_SECONDS = (
-    2.5  # beyond the time for work in hand, for its claims to be given back; then nobody is waited for
-)
+GIVE_BACK_SECONDS = 2.5  # for claims to be given back when their time is over; then nobody is waited for
 RERENDER_END_SECONDS = 3.0  # an interrupted rendering is given back within a blink
 
 
