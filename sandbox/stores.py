@@ -78,19 +78,25 @@ def secantus_url(port: int) -> str:
     return f"mongodb://127.0.0.1:{port}/imports?retryWrites=false"
 
 
+def address(url: str) -> str:
+    """Return the hosts and ports of a store's URL, or the path of its socket: never a password, however written."""
+    place = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
+    return place.partition("/")[0] or place
+
+
 def redis_answers(url: str) -> bool:
     """Tell whether Redis answers and has read its file."""
-    with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
-        try:
+    try:
+        with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
             return bool(client.ping())
-        except redis.RedisError:
-            return False
+    except (redis.RedisError, ValueError):  # also an address that cannot be one
+        return False
 
 
 def mongodb_answers(url: str) -> bool:
     """Tell whether MongoDB answers as one that takes writes."""
-    with pymongo.MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=1000) as client:
-        try:
+    try:
+        with pymongo.MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=1000) as client:
             return bool(client.admin.command("hello").get("isWritablePrimary"))
-        except PyMongoError:
-            return False
+    except (PyMongoError, ValueError):  # also an address that cannot be one
+        return False

@@ -13,6 +13,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -265,6 +266,20 @@ def test_stores_and_salesforce_of_the_environment_are_used(
     assert "  succeeded" in guest.text
     assert guest.end() == 0
     assert all(answers(ready[name]) for name in ("mongodb_url", "redis_url", "salesforce_url"))
+
+
+def test_a_shell_of_one_world_starts_another(running: Running, start: Start, tmp_path: Path) -> None:
+    """Whoever has read DIR/env to look after one world comes up elsewhere on stores of its own, and is told."""
+    read = f'. "{running.folder}/env"; exec "{sys.executable}" -c "import json, os; print(json.dumps(dict(os.environ)))"'
+    shell = dict(json.loads(subprocess.check_output(["/bin/sh", "-c", read], text=True)))
+    assert shell["MONGODB_URL"] == running.ready["mongodb_url"]
+    options = ("--data", tmp_path / "world", "--port", "0", "--procfile", procfile_of_standins(tmp_path))
+    other = start(*options, "--no-sample", environ=shell)
+    ready = other.ready()
+    assert {"mongodb", "redis"} <= set(ready["pids"])
+    assert not {ready["mongodb_url"], ready["redis_url"]} & set(shell.values())
+    assert "leaving out what a sandbox's env file set in this shell: " in other.text
+    assert other.end() == 0
 
 
 def test_port_in_use_is_refused(start: Start, tmp_path: Path) -> None:
