@@ -14,6 +14,7 @@ import pymongo
 import redis
 from pymongo.errors import PyMongoError
 
+from common.documents.imports import OPEN
 from sandbox.child import Child
 from sandbox.endings import Refused
 from sandbox.folder import Folder
@@ -100,3 +101,14 @@ def mongodb_answers(url: str) -> bool:
             return bool(client.admin.command("hello").get("isWritablePrimary"))
     except (PyMongoError, ValueError):  # also an address that cannot be one
         return False
+
+
+def unfinished(url: str, organization_id: str) -> int:
+    """Count an organization's imports that have not ended; none where MongoDB does not tell."""
+    try:
+        with pymongo.MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=1000) as client:
+            imports = client.get_default_database().imports
+            wanted = [{"organization_id": organization_id, "status": status} for status in OPEN]
+            return sum(imports.count_documents(one) for one in wanted)
+    except PyMongoError:
+        return 0

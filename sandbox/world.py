@@ -86,7 +86,8 @@ class World:
         door = Door(port, seeded.token)
         self._await("the web process", door.is_ready)
         self._await_workers(redis_url, masters)
-        following = self._show_sample(door, salesforce)
+        unfinished = stores.unfinished(mongodb_url, seeded.organization_id)
+        following = self._show_sample(door, salesforce, unfinished)
         line = self._ready_line(door, seeded, frozenset(masters))
         line |= {"mongodb_url": mongodb_url, "redis_url": redis_url, "salesforce_url": salesforce.url}
         return line, self._invitation(door, following)
@@ -193,11 +194,13 @@ class World:
             names = ", ".join(absent())
             self.output.say(f"no sign of {names} after {PRESENCE_SECONDS} s; going on without")
 
-    def _show_sample(self, door: Door, salesforce: organization.Salesforce) -> tuple[str, str] | None:
+    def _show_sample(
+        self, door: Door, salesforce: organization.Salesforce, unfinished: int
+    ) -> tuple[str, str] | None:
         """Carry the sample import out if it is wanted; return what a person may import next."""
         found = sample.attachments(salesforce, self.options.pictures)
         if self.options.sample and found:
-            sample.carry(door, found[0], self.output, self.keeper.until)
+            sample.carry(door, found[0], self.output, self.keeper.until, unfinished=unfinished)
         elif self.options.sample:
             self.output.say("no sample import: the Salesforce named in the environment shows no picture")
         return found[-1] if found else None

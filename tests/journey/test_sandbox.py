@@ -24,6 +24,7 @@ import pytest
 import redis
 import requests
 
+from sandbox import stores
 from tests.journey.sandboxes import (
     Sandbox,
     answers,
@@ -101,6 +102,8 @@ def test_ready_line_names_everything(running: Running) -> None:
 
 def test_sample_import_is_shown(running: Running) -> None:
     """People see the states of the sample import as they pass, and a command for the next one that works."""
+    # The ready line comes first: a program that waits for it is not to wait for our words.
+    eventually(lambda: "Ctrl-C ends everything" in running.sandbox.text)
     text = running.sandbox.text
     assert "sample import" in text
     assert text.index("  fetching") < text.index("  rendering") < text.index("  succeeded")
@@ -112,6 +115,18 @@ def test_sample_import_is_shown(running: Running) -> None:
     attachment = json.loads(posted)["params"]["attachment_id"][0]
     shown = requests.get(f"{running.ready['salesforce_url']}/_control/attachments", timeout=5).json()
     assert attachment in {entry["id"] for entry in shown}
+
+
+def test_a_backlog_is_counted(running: Running) -> None:
+    """What an earlier start has left to the sample's organization is counted, and nothing else."""
+    organization_id = running.ready["organization_id"]
+    kept = [("queued", organization_id), ("fetching", organization_id), ("rendering", organization_id)]
+    kept += [("succeeded", organization_id), ("failed", organization_id), ("queued", "another")]
+    with pymongo.MongoClient[dict[str, Any]](running.ready["mongodb_url"]) as client:
+        imports = client.get_default_database().imports
+        imports.insert_many([{"status": status, "organization_id": whose} for status, whose in kept])
+        assert stores.unfinished(running.ready["mongodb_url"], organization_id) == 3
+        imports.drop()
 
 
 def test_embedded_stores_are_set_safely(running: Running) -> None:
