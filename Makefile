@@ -4,7 +4,7 @@
 #   ARGS=…     handed on to the command, as in: make run ARGS="--port 8080" · make test ARGS="tests/unit -x"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all chaos fuzz lint format docs lock bench clean
+.PHONY: help setup run test test-all chaos fuzz lint format docs lock bench bench-render clean
 .NOTPARALLEL:
 
 PYTHON ?=
@@ -16,7 +16,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## Explain these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with the locked packages; quick when nothing changed
 	@PYTHON='$(PYTHON)' sh scripts/setup.sh
@@ -55,9 +55,19 @@ docs: setup ## Write the pages that are made from code (settings.md and cli.md i
 lock: setup ## Lock the dependencies of pyproject.toml by hash (UPGRADE=1: newest versions)
 	@UPGRADE='$(UPGRADE)' sh scripts/lock.sh $(VENV)/python
 
-bench: setup ## Measure the product (what and how: bench/README.md)
-	@if [ -f bench/__main__.py ]; then exec $(VENV)/python -m bench $(ARGS); \
-	else echo 'Nothing is measured in this checkout yet: there is no bench/__main__.py.' >&2; exit 1; fi
+bench: setup ## Measure fetching against simple-salesforce, about half a minute (bench/README.md)
+	@exec $(VENV)/python bench/fetch.py $(ARGS)
+
+bench-render: bench/.venv/made ## Measure rendering against other engines (ARGS="--files FOLDER"; bench/README.md)
+	@SHARP_HOME="$${SHARP_HOME:-$$PWD/bench/.sharp}" exec bench/.venv/bin/python -m bench.render $(ARGS)
+
+# The other engines are no part of the product's environment, and the product is measured as it is shipped.
+bench/.venv/made: requirements-production.lock bench/requirements.lock | setup
+	@echo 'Making bench/.venv with the production lock and the other engines.' >&2
+	@$(VENV)/python -m venv --clear bench/.venv
+	@bench/.venv/bin/python -m pip install --require-hashes -r requirements-production.lock
+	@bench/.venv/bin/python -m pip install --require-hashes -r bench/requirements.lock
+	@touch $@
 
 clean: ## Remove .venv, caches and build leftovers; the sandbox's data in var/ stays
 	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

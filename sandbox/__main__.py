@@ -13,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+from sandbox import environment
 from sandbox.endings import Refused, Stopped
 from sandbox.folder import Folder
 from sandbox.keeper import Keeper
@@ -47,10 +48,16 @@ def _run(options: Options, folder: Folder, registry: Registry, output: Output) -
     keeper.listen()
     code = INTERRUPTED
     try:
-        registry.end_orphans(output.say)
+        output.say(f"starting everything on {folder.path}")
+        with output.waiting("what an earlier sandbox has left to give its work back and end"):
+            registry.end_orphans(output.say)
         folder.read()
-        world = World(options, dict(os.environ), folder, keeper, output)
-        line, invitation = world.bring_up()
+        environ, left_out = environment.of_the_person(os.environ)
+        if left_out:
+            output.say(f"leaving out what a sandbox's env file set in this shell: {', '.join(left_out)}")
+        world = World(options, environ, folder, keeper, output)
+        with output.waiting("the world to come up"):
+            line, invitation = world.bring_up()
         # Whoever has stopped listening to us does not end the world by that.
         with contextlib.suppress(OSError):
             os.write(1, f"{json.dumps(line)}\n".encode())
@@ -64,7 +71,8 @@ def _run(options: Options, folder: Folder, registry: Registry, output: Output) -
         pass
     finally:
         keeper.stop()
-        registry.end_orphans(lambda _: None, seconds=1)
+        with output.waiting("the last processes to end"):
+            registry.end_orphans(lambda _: None, seconds=1)
         registry.release()
     output.say("ended; nothing is left running")
     return code

@@ -27,11 +27,30 @@ COMMANDS_NEED = (
     "TOKEN_SECRETS_FILE",
     "CREDENTIALS_KEYS_FILE",
 )
+# What the lines for a shell have set, one NAME=value a line: without it, a sandbox that is started from such a
+# shell would take the embedded stores of an earlier one for stores that the person has named.
+SHELL_MARK = "SANDBOX_ENV"
 
 
 def is_given(environ: Mapping[str, str], name: str) -> bool:
     """Tell whether a person has set a setting, as text or by its file."""
-    return bool(environ.get(name) or environ.get(f"{name}_FILE"))
+    return given_as(environ, name) is not None
+
+
+def given_as(environ: Mapping[str, str], name: str) -> str | None:
+    """Return the variable by which a person has set a setting, NAME or NAME_FILE; None where neither is set."""
+    return next((variable for variable in (name, f"{name}_FILE") if environ.get(variable)), None)
+
+
+def of_the_person(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the environment without what the lines of `for_shell` have set in it, and the names left out.
+
+    A variable that was given another value since then is the person's own, and stays.
+    """
+    ours = environ.get(SHELL_MARK, "").splitlines()
+    left_out = [name for name, text in environ.items() if f"{name}={text}" in ours]
+    kept = {name: text for name, text in environ.items() if name not in (SHELL_MARK, *left_out)}
+    return kept, left_out
 
 
 def for_programs(environ: Mapping[str, str], folder: Folder, checkout: Path) -> dict[str, str]:
@@ -75,8 +94,11 @@ def for_shell(children: Mapping[str, str], environ: Mapping[str, str]) -> str:
 
     What the person has set stands in that shell already, and may be a secret: it is not written down.
     """
-    ours = (name for name in COMMANDS_NEED if not is_given(environ, name.removesuffix("_FILE")))
-    return "".join(f"export {name}={shlex.quote(children[name])}\n" for name in ours)
+    ours = {
+        name: children[name] for name in COMMANDS_NEED if not is_given(environ, name.removesuffix("_FILE"))
+    }
+    ours[SHELL_MARK] = "\n".join(f"{name}={text}" for name, text in ours.items())
+    return "".join(f"export {name}={shlex.quote(text)}\n" for name, text in ours.items())
 
 
 def settings(environment: Mapping[str, str]) -> Settings:

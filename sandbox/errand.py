@@ -29,7 +29,6 @@ class Errands:
         Raises Refused when the program is not there or takes too long, Stopped when the world is to end.
         """
         began = time.monotonic()
-        hinted = began - 3
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as question:
             question.write(told.encode())
             question.seek(0)
@@ -54,9 +53,6 @@ class Errands:
                     if self.stopping():
                         raise Stopped
                     raise Refused(f"`{name}` did not end within {seconds:.0f} s.", code=1)
-                if now - hinted >= 5:
-                    self.output.say(f"waiting for `{name}`")
-                    hinted = now
                 time.sleep(0.02)
             if reader is not None:
                 reader.join(1)

@@ -74,17 +74,13 @@ class Keeper:
             raise Stopped
 
     def until(self, holds: Callable[[], bool], *, what: str, seconds: float) -> bool:
-        """Wait until something holds, and say so every few seconds; False when it took too long. Raises Stopped."""
+        """Wait until something holds, and say so meanwhile; False when it took too long. Raises Stopped."""
         began = time.monotonic()
-        told = began - 3
-        while not holds():
-            now = time.monotonic()
-            if now - began >= seconds:
-                return False
-            if now - told >= 5:
-                self._output.say(f"waiting for {what}")
-                told = now
-            self.pause()
+        with self._output.waiting(what):
+            while not holds():
+                if time.monotonic() - began >= seconds:
+                    return False
+                self.pause()
         return True
 
     def wait(self) -> None:
@@ -118,18 +114,19 @@ class Keeper:
         if self._watcher.is_alive():
             self._watcher.join()
         for rank, seconds in PATIENCE.items():
-            groups = {
-                child.process.pid
-                for child in self._children.values()
+            ending = {
+                name: child.process.pid
+                for name, child in self._children.items()
                 if child.rank == rank and child.process is not None
             }
-            groups |= {group for group, _ in self._left_over}
+            groups = {*ending.values(), *(group for group, _ in self._left_over)}
             if groups:
-                processes.end(
-                    functools.partial(processes.in_groups, groups),
-                    seconds=seconds,
-                    hurried=lambda: self.hurried,
-                )
+                with self._output.waiting(f"{', '.join(ending) or 'what was left over'} to end"):
+                    processes.end(
+                        functools.partial(processes.in_groups, groups),
+                        seconds=seconds,
+                        hurried=lambda: self.hurried,
+                    )
         for child in self._children.values():
             if child.process is not None:
                 child.process.poll()  # so that none remains as a zombie of ours

@@ -12,11 +12,13 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
 
 LONGEST_LINE = 1 << 16
+SILENCE = 1.7  # seconds without a word of ours, after which a person is told what is waited for: below two
 LARGEST_LOG = 5 << 20  # then one older file is kept beside it
 
 
@@ -33,11 +35,27 @@ class Output:
         self._lines: queue.Queue[bytes] = queue.Queue(maxsize=2000)
         self._files: dict[str, _File] = {}
         self._opening = threading.Lock()
+        self._awaited: tuple[str, float] | None = None  # what, since when
+        self._spoke = time.monotonic()
         threading.Thread(target=self._write, name="stderr", daemon=True).start()
+        threading.Thread(target=self._give_signs, name="signs of life", daemon=True).start()
 
     def say(self, sentence: str) -> None:
         """Tell people one thing."""
+        self._spoke = time.monotonic()
         self._show("sandbox", sentence)
+
+    @contextlib.contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Say every two seconds what is waited for and how long already; what the processes say does not count.
+
+        One wait within another is told in its place. To be called by one thread.
+        """
+        around, self._awaited = self._awaited, (what, time.monotonic())
+        try:
+            yield
+        finally:
+            self._awaited = around
 
     def tell(self, text: str) -> None:
         """Show a text as it is, to be read or copied."""
@@ -56,6 +74,13 @@ class Output:
         deadline = time.monotonic() + seconds
         while self._lines.unfinished_tasks and time.monotonic() < deadline:
             time.sleep(0.01)
+
+    def _give_signs(self) -> None:
+        while True:
+            time.sleep(0.1)
+            awaited, now = self._awaited, time.monotonic()
+            if awaited is not None and now - self._spoke >= SILENCE:
+                self.say(f"waiting for {awaited[0]}: {now - awaited[1]:.0f} s")
 
     def _pass_on(self, name: str, stream: IO[bytes]) -> None:
         with stream:

@@ -14,6 +14,7 @@ import pymongo
 import redis
 from pymongo.errors import PyMongoError
 
+from common.documents.imports import OPEN
 from sandbox.child import Child
 from sandbox.endings import Refused
 from sandbox.folder import Folder
@@ -78,19 +79,36 @@ def secantus_url(port: int) -> str:
     return f"mongodb://127.0.0.1:{port}/imports?retryWrites=false"
 
 
+def address(url: str) -> str:
+    """Return the hosts and ports of a store's URL, or the path of its socket: never a password, however written."""
+    place = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
+    return place.partition("/")[0] or place
+
+
 def redis_answers(url: str) -> bool:
     """Tell whether Redis answers and has read its file."""
-    with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
-        try:
+    try:
+        with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
             return bool(client.ping())
-        except redis.RedisError:
-            return False
+    except (redis.RedisError, ValueError):  # also an address that cannot be one
+        return False
 
 
 def mongodb_answers(url: str) -> bool:
     """Tell whether MongoDB answers as one that takes writes."""
-    with pymongo.MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=1000) as client:
-        try:
+    try:
+        with pymongo.MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=1000) as client:
             return bool(client.admin.command("hello").get("isWritablePrimary"))
-        except PyMongoError:
-            return False
+    except (PyMongoError, ValueError):  # also an address that cannot be one
+        return False
+
+
+def unfinished(url: str, organization_id: str) -> int:
+    """Count an organization's imports that have not ended; none where MongoDB does not tell."""
+    try:
+        with pymongo.MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=1000) as client:
+            imports = client.get_default_database().imports
+            wanted = [{"organization_id": organization_id, "status": status} for status in OPEN]
+            return sum(imports.count_documents(one) for one in wanted)
+    except PyMongoError:
+        return 0

@@ -24,6 +24,7 @@ from sandbox.output import Output
 from sandbox.ports import choose, is_free
 from sandbox.seed import Seeded, seed
 
+STORE_SECONDS = 60
 PRESENCE_SECONDS = 20
 RELEASE_SECONDS = 120
 
@@ -68,8 +69,8 @@ class World:
         write(self._shell_file(), environment.for_shell(children, self.environ))
         mongodb_url, redis_url = settings.mongodb_url, settings.redis_url
         self._start_ground(programs, salesforce)
-        self._await("MongoDB", lambda: stores.mongodb_answers(mongodb_url))
-        self._await("Redis", lambda: stores.redis_answers(redis_url))
+        self._await_store("MongoDB", "MONGODB_URL", mongodb_url, stores.mongodb_answers)
+        self._await_store("Redis", "REDIS_URL", redis_url, stores.redis_answers)
         errands = Errands(
             environment=children,
             folder=self.options.checkout,
@@ -80,11 +81,13 @@ class World:
             self._release(procfile.words(commands["release"], children), errands)
         masters = self._start_processes(commands, children)
         operator = procfile.words(procfile.operator_command(commands), children)
-        seeded = seed(self.folder, errands, salesforce, operator=operator)
+        with self.output.waiting("the sample organization, its user and a token (made by `imports`)"):
+            seeded = seed(self.folder, errands, salesforce, operator=operator)
         door = Door(port, seeded.token)
         self._await("the web process", door.is_ready)
         self._await_workers(redis_url, masters)
-        following = self._show_sample(door, salesforce)
+        unfinished = stores.unfinished(mongodb_url, seeded.organization_id)
+        following = self._show_sample(door, salesforce, unfinished)
         line = self._ready_line(door, seeded, frozenset(masters))
         line |= {"mongodb_url": mongodb_url, "redis_url": redis_url, "salesforce_url": salesforce.url}
         return line, self._invitation(door, following)
@@ -143,9 +146,23 @@ class World:
                 f"{what} did not answer within 60 s; the logs are in {self.folder.part('logs')}.", code=1
             )
 
+    def _await_store(self, what: str, setting: str, url: str, answers: Callable[[str], bool]) -> None:
+        variable = environment.given_as(self.environ, setting)
+        if variable is None:
+            self._await(what, lambda: answers(url))
+            return
+        named = f"{what} at {stores.address(url)}, which {variable} names,"
+        if not self.keeper.until(lambda: answers(url), what=f"{named} to answer", seconds=STORE_SECONDS):
+            raise Refused(
+                f"{named} did not answer within {STORE_SECONDS} s. Start it or mend {variable}; "
+                f"to use the embedded one instead: unset {variable}",
+                code=1,
+            )
+
     def _release(self, words: list[str], errands: Errands) -> None:
         self.output.say("release step: " + " ".join(words))
-        code, _ = errands.run(words, name="release", seconds=RELEASE_SECONDS)
+        with self.output.waiting("the release step to prepare the stores"):
+            code, _ = errands.run(words, name="release", seconds=RELEASE_SECONDS)
         if code != 0:
             raise Refused(
                 f"The release step failed with exit code {code}; what it said stands above.", code=1
@@ -177,11 +194,13 @@ class World:
             names = ", ".join(absent())
             self.output.say(f"no sign of {names} after {PRESENCE_SECONDS} s; going on without")
 
-    def _show_sample(self, door: Door, salesforce: organization.Salesforce) -> tuple[str, str] | None:
+    def _show_sample(
+        self, door: Door, salesforce: organization.Salesforce, unfinished: int
+    ) -> tuple[str, str] | None:
         """Carry the sample import out if it is wanted; return what a person may import next."""
         found = sample.attachments(salesforce, self.options.pictures)
         if self.options.sample and found:
-            sample.carry(door, found[0], self.output, self.keeper.until)
+            sample.carry(door, found[0], self.output, self.keeper.until, unfinished=unfinished)
         elif self.options.sample:
             self.output.say("no sample import: the Salesforce named in the environment shows no picture")
         return found[-1] if found else None

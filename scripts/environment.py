@@ -7,6 +7,7 @@ own library is used, since nothing else is there yet.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -14,13 +15,17 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "made-from.json"
+SILENCE = 1.7  # seconds after which a person is told what is waited for: below two
 
 
 class SetupError(Exception):
@@ -47,19 +52,31 @@ def wanted() -> dict[str, str]:
 
 
 def made_from() -> dict[str, str]:
-    """Return what the present environment says it was made from: nothing, if it is not whole."""
+    """Return what the present environment says it was made from: nothing, if it is not whole.
+
+    Raises SetupError where another user has made it with a Python that this one may not reach. It may well be
+    whole for them, so it is not ours to make anew.
+    """
     try:
         stamp = json.loads(STAMP.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return stamp if isinstance(stamp, dict) and PYTHON.exists() else {}
+    try:
+        is_there = PYTHON.exists()
+    except PermissionError:
+        raise SetupError(
+            f"{VENV} was made by another user with {os.readlink(PYTHON)}, which you may not start. "
+            "Work in a clone of your own, or have .venv removed (make clean) and made again with a Python "
+            "that you both may start: make setup PYTHON=/usr/bin/python3"
+        ) from None
+    return stamp if isinstance(stamp, dict) and is_there else {}
 
 
 def main() -> int:
     """Bring `.venv/` up to date, or with `--is-ready` only tell by the exit code whether it is."""
-    if "--is-ready" in sys.argv[1:]:
-        return 0 if made_from() == wanted() else 1
     try:
+        if "--is-ready" in sys.argv[1:]:
+            return 0 if made_from() == wanted() else 1
         prepare()
     except SetupError as error:
         _say(str(error))
@@ -92,7 +109,8 @@ def _wait_for_turn(folder: int) -> None:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         _say("Another set-up is running in this folder; waiting for it.")
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        with _waiting("waiting for the other set-up"):
+            fcntl.flock(folder, fcntl.LOCK_EX)
     except OSError:
         return  # a file system without locks: two set-ups at once are then on their own
 
@@ -105,23 +123,21 @@ def _make_packages() -> None:
     try:
         STAMP.unlink(missing_ok=True)
         if VENV.is_dir() and not VENV.is_symlink():
-            shutil.rmtree(VENV)
+            with _waiting("removing the old .venv"):
+                shutil.rmtree(VENV)
     except OSError as error:
         raise _unwritable(error) from None
     # This may be the Python of the very environment that was just removed: the one below it makes the new one.
     python = getattr(sys, "_base_executable", sys.executable)
-    _run(python, "-I", "-m", "venv", str(VENV), failed="The virtual environment could not be made.")
     _run(
-        *(
-            str(PYTHON),
-            "-I",
-            "-m",
-            "pip",
-            "install",
-            "--require-hashes",
-            "-r",
-            str(ROOT / "requirements.lock"),
-        ),
+        *(python, "-I", "-m", "venv", str(VENV)),
+        doing="making the virtual environment",
+        failed="The virtual environment could not be made.",
+    )
+    _run(
+        *(str(PYTHON), "-I", "-m", "pip", "install", "--require-hashes"),
+        *("-r", str(ROOT / "requirements.lock")),
+        doing="installing the locked packages",
         failed="The locked packages could not be installed: pip says why above. "
         "Is the package index within reach, and is there room on the disk?",
     )
@@ -135,6 +151,7 @@ def _install_project(target: dict[str, str]) -> None:
         _run(
             *(str(PYTHON), "-I", "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps"),
             *("--editable", str(ROOT)),
+            doing="installing the project",
             failed="The project could not be installed: pip says why above.",
         )
         beside = STAMP.with_suffix(".new")
@@ -145,8 +162,11 @@ def _install_project(target: dict[str, str]) -> None:
     _say("Set-up is done.")
 
 
-def _run(*command: str, failed: str) -> None:
-    """Run a command with its own output shown. Settings that would lead pip out of `.venv` are put aside."""
+def _run(*command: str, doing: str, failed: str) -> None:
+    """Run a command; all it says goes to standard error, since standard output is for what `make run` prints.
+
+    Settings that would lead pip out of `.venv` are put aside.
+    """
     aside = (
         "PYTHONHOME",
         "PIP_USER",
@@ -157,8 +177,49 @@ def _run(*command: str, failed: str) -> None:
     )
     environ = {name: value for name, value in os.environ.items() if name not in aside}
     environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    if subprocess.run(command, env=environ, cwd=ROOT, check=False).returncode != 0:  # noqa: S603 - our own words
+    with (
+        _waiting(doing) as show,
+        subprocess.Popen(  # noqa: S603 - our own words
+            command, env=environ, cwd=ROOT, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            while process.stdout is not None and (said := process.stdout.read(1 << 16)):
+                show(said)
+        except BaseException:  # an interrupted set-up leaves no pip running
+            process.kill()
+            raise
+    if process.returncode != 0:
         raise SetupError(failed)
+
+
+@contextlib.contextmanager
+def _waiting(doing: str) -> Iterator[Callable[[bytes], None]]:
+    """Say what is done and for how long already, whenever nothing was shown for two seconds.
+
+    Gives what shows a command's own words: pip installs dozens of packages without any.
+    """
+    began = shown = time.monotonic()
+    over = threading.Event()
+
+    def show(said: bytes) -> None:
+        nonlocal shown
+        shown = time.monotonic()
+        sys.stderr.buffer.write(said)
+        sys.stderr.buffer.flush()
+
+    def give_signs() -> None:
+        while not over.wait(0.1):
+            if time.monotonic() - shown >= SILENCE:
+                show(f"  still {doing}: {time.monotonic() - began:.0f} s\n".encode())
+
+    signs = threading.Thread(target=give_signs, daemon=True)
+    signs.start()
+    try:
+        yield show
+    finally:
+        over.set()
+        signs.join()
 
 
 _UNWRITABLE = (

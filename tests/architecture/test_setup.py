@@ -104,6 +104,7 @@ def test_an_environment_is_made_once(checkout: Path) -> None:
     first = setup(checkout, PYTHON=BASE_PYTHON)
     assert first.returncode == 0, first.stderr
     assert "Making .venv" in first.stderr
+    assert first.stdout == ""  # `make run` has one line of JSON there
     marker = checkout / ".venv" / "marker"
     marker.touch()
 
@@ -160,6 +161,29 @@ def test_an_interrupted_setup_is_never_taken_as_done(checkout: Path) -> None:
     assert subprocess.run(ready, cwd=checkout, check=False).returncode == 0
 
 
+def test_a_long_step_shows_that_it_lives(checkout: Path, tmp_path: Path) -> None:
+    """While a step takes its time without a word, set-up says which one it is and how long it has taken."""
+    (checkout / "slow").touch()
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            ["make", "setup", f"PYTHON={BASE_PYTHON}"],
+            cwd=checkout,
+            env={"PATH": os.environ["PATH"]},
+            stderr=out,
+            start_new_session=True,
+        ) as setting_up,
+    ):
+        until = time.monotonic() + 60
+        while log.read_text().count("  still installing the project: ") < 2:
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        (checkout / "slow").unlink()
+        assert setting_up.wait(60) == 0
+    assert log.read_text().endswith("Set-up is done.\n")
+
+
 def test_an_environment_of_unknown_making_is_made_anew(checkout: Path) -> None:
     """A `.venv` that does not say what it was made from is half of one, whatever is in it."""
     (checkout / ".venv" / "bin").mkdir(parents=True)
@@ -198,6 +222,56 @@ def test_a_python_that_does_not_serve_is_named(
     assert sentence in answer.stderr
     assert "Traceback" not in answer.stderr
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("python", "sentence"),
+    [
+        ("/no/such/python", "/no/such/python cannot be used: there is no such program."),
+        ("python3.12", "python3.12 cannot be used: it does not start (exit code 127: pyenv: not installed)."),
+        ("python3.11", "python3.11 cannot be used: it does not start (exit code 3)."),
+        ("python3.13", "python3.13 is Python 3.9."),
+    ],
+    ids=["missing", "a shim that fails", "silent", "too old"],
+)
+def test_the_python_that_was_asked_for_is_named(checkout: Path, python: str, sentence: str) -> None:
+    """Whoever names a Python that does not serve reads its name and what is wrong with it; none is taken instead."""
+    shim = "echo 'first line' >&2; echo 'pyenv: not installed' >&2; exit 127"
+    answers = {"python3.11": "exit 3", "python3.12": shim, "python3.13": "echo 3.9"}
+    answer = setup(checkout, path=fake_pythons(checkout, answers), PYTHON=python)
+    assert answer.returncode != 0
+    assert "PYTHON names none" in answer.stderr
+    assert sentence in answer.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_another_users_environment_is_explained(checkout: Path) -> None:
+    """Where `.venv` stands on a Python that this user may not reach, a sentence says so and nothing is removed."""
+    theirs = checkout / "theirs"
+    theirs.mkdir()
+    (theirs / "python").symlink_to(BASE_PYTHON)
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / ".venv" / "bin" / "python").symlink_to(theirs / "python")
+    (checkout / ".venv" / "made-from.json").write_text("{}", encoding="utf-8")
+    checkout.chmod(0o777)
+    theirs.chmod(0)
+    # Everything is read before the user is changed: this Python may be out of the other one's reach as well.
+    as_another = (
+        "import contextlib, fcntl, hashlib, json, os, pkgutil, runpy, shutil, subprocess, sys, threading, tomllib\n"
+        "from pathlib import Path\n"
+        "if os.geteuid() == 0:\n"
+        "    os.setgroups([]), os.setgid(65534), os.setuid(65534)\n"
+        "runpy.run_path('scripts/environment.py', run_name='__main__')\n"
+    )
+    answer = subprocess.run(
+        [BASE_PYTHON, "-c", as_another], cwd=checkout, capture_output=True, text=True, check=False, timeout=60
+    )
+    theirs.chmod(0o755)
+    assert answer.returncode == 1
+    assert f"made by another user with {theirs / 'python'}, which you may not start" in answer.stderr
+    assert "clone of your own" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert (checkout / ".venv" / "made-from.json").exists()
 
 
 def test_a_version_manager_that_refuses_is_passed_over(checkout: Path) -> None:

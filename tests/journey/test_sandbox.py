@@ -13,6 +13,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 import redis
 import requests
 
+from sandbox import stores
 from tests.journey.sandboxes import (
     Sandbox,
     answers,
@@ -100,6 +102,8 @@ def test_ready_line_names_everything(running: Running) -> None:
 
 def test_sample_import_is_shown(running: Running) -> None:
     """People see the states of the sample import as they pass, and a command for the next one that works."""
+    # The ready line comes first: a program that waits for it is not to wait for our words.
+    eventually(lambda: "Ctrl-C ends everything" in running.sandbox.text)
     text = running.sandbox.text
     assert "sample import" in text
     assert text.index("  fetching") < text.index("  rendering") < text.index("  succeeded")
@@ -111,6 +115,18 @@ def test_sample_import_is_shown(running: Running) -> None:
     attachment = json.loads(posted)["params"]["attachment_id"][0]
     shown = requests.get(f"{running.ready['salesforce_url']}/_control/attachments", timeout=5).json()
     assert attachment in {entry["id"] for entry in shown}
+
+
+def test_a_backlog_is_counted(running: Running) -> None:
+    """What an earlier start has left to the sample's organization is counted, and nothing else."""
+    organization_id = running.ready["organization_id"]
+    kept = [("queued", organization_id), ("fetching", organization_id), ("rendering", organization_id)]
+    kept += [("succeeded", organization_id), ("failed", organization_id), ("queued", "another")]
+    with pymongo.MongoClient[dict[str, Any]](running.ready["mongodb_url"]) as client:
+        imports = client.get_default_database().imports
+        imports.insert_many([{"status": status, "organization_id": whose} for status, whose in kept])
+        assert stores.unfinished(running.ready["mongodb_url"], organization_id) == 3
+        imports.drop()
 
 
 def test_embedded_stores_are_set_safely(running: Running) -> None:
@@ -265,6 +281,20 @@ def test_stores_and_salesforce_of_the_environment_are_used(
     assert "  succeeded" in guest.text
     assert guest.end() == 0
     assert all(answers(ready[name]) for name in ("mongodb_url", "redis_url", "salesforce_url"))
+
+
+def test_a_shell_of_one_world_starts_another(running: Running, start: Start, tmp_path: Path) -> None:
+    """Whoever has read DIR/env to look after one world comes up elsewhere on stores of its own, and is told."""
+    read = f'. "{running.folder}/env"; exec "{sys.executable}" -c "import json, os; print(json.dumps(dict(os.environ)))"'
+    shell = dict(json.loads(subprocess.check_output(["/bin/sh", "-c", read], text=True)))
+    assert shell["MONGODB_URL"] == running.ready["mongodb_url"]
+    options = ("--data", tmp_path / "world", "--port", "0", "--procfile", procfile_of_standins(tmp_path))
+    other = start(*options, "--no-sample", environ=shell)
+    ready = other.ready()
+    assert {"mongodb", "redis"} <= set(ready["pids"])
+    assert not {ready["mongodb_url"], ready["redis_url"]} & set(shell.values())
+    assert "leaving out what a sandbox's env file set in this shell: " in other.text
+    assert other.end() == 0
 
 
 def test_port_in_use_is_refused(start: Start, tmp_path: Path) -> None:

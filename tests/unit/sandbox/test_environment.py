@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -114,19 +115,28 @@ def test_half_a_salesforce_is_refused(gone: str) -> None:
         organization.named(environ)
 
 
+def shell_after(lines: str, **environ: str) -> dict[str, str]:
+    """Return the environment of a shell that has read some lines."""
+    shown = subprocess.run(
+        [
+            *("/bin/sh", "-c"),
+            f'{lines}exec "$0" -c "import json, os; print(json.dumps(dict(os.environ)))"',
+            sys.executable,
+        ],
+        env={"PATH": "/usr/bin:/bin", **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return dict(json.loads(shown))
+
+
 def test_a_shell_finds_the_stores(tmp_path: Path) -> None:
     """Whoever sources DIR/env, spaces and quotes in its path included, has every setting a command needs."""
     folder = Folder(tmp_path / "a person's world")
     folder.open()
     lines = environment.for_shell(children(folder), {})
-    shown = subprocess.run(
-        ["/bin/sh", "-c", f"{lines}env"],
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    settings = environment.settings(dict(line.split("=", 1) for line in shown.splitlines()))
+    settings = environment.settings(shell_after(lines))
     assert settings.blobs_url == (folder.path / "blobs").as_uri()
     assert settings.token_secrets == environment.settings(children(folder)).token_secrets
 
@@ -139,3 +149,33 @@ def test_a_persons_own_secret_is_not_written_down(folder: Folder) -> None:
     assert "password" not in lines
     assert "TOKEN_SECRETS" not in lines
     assert "export REDIS_URL=" in lines
+
+
+def test_an_env_file_names_no_stores_to_the_next_sandbox(tmp_path: Path) -> None:
+    """A sandbox that is started from a shell that has read DIR/env sees none of it, whatever its values hold."""
+    folder = Folder(tmp_path / "a person's world = ours")
+    folder.open()
+    before = shell_after("")
+    after = shell_after(environment.for_shell(children(folder), {}))
+    assert set(after) - set(before) == {*environment.COMMANDS_NEED, environment.SHELL_MARK}
+    kept, left_out = environment.of_the_person(after)
+    assert kept == before
+    assert sorted(left_out) == sorted(environment.COMMANDS_NEED)
+
+
+def test_what_a_person_names_after_an_env_file_is_used(folder: Folder) -> None:
+    """Stores named before DIR/env was read, or in its place afterwards, are the person's own and stay."""
+    given = {"TOKEN_SECRETS": "s" * 32}
+    lines = environment.for_shell(children(folder, **given), given)
+    after = shell_after(lines + "export MONGODB_URL=mongodb://db.example.com/imports\n", **given)
+    kept, left_out = environment.of_the_person(after)
+    assert kept["MONGODB_URL"] == "mongodb://db.example.com/imports"
+    assert kept["TOKEN_SECRETS"] == "s" * 32
+    assert not environment.is_given(kept, "REDIS_URL")
+    assert "MONGODB_URL" not in left_out
+
+
+def test_a_setting_is_named_as_it_was_given() -> None:
+    """Whoever has set a setting by its file reads the name of that variable when it is at fault."""
+    assert environment.given_as({"REDIS_URL_FILE": "/secret"}, "REDIS_URL") == "REDIS_URL_FILE"
+    assert environment.given_as({"REDIS_URL": ""}, "REDIS_URL") is None
