@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import unquote
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -78,6 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url = b""  # until a request names one
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._refusal: RefusedError | None = None
+        self._behind: RefusedError | None = None  # refused while an answer to what came before is not out
         self._between = True  # no request has begun, or the last one was received whole
         self._in_headers = True
         self._head = 0  # bytes of this request's headers so far
@@ -105,7 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came. Counted before it is parsed, since the parser keeps any length of headers."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._behind is not None:
             return
         if self._between:
             self._between = False
@@ -117,9 +119,27 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
         if self._in_headers:
             self._head += len(data)
-        super().data_received(data)
+        self._parse(data)
         if self._in_headers and self._head > MAX_HEADER_BYTES and not self.transport.is_closing():
             self._refuse(RefusedError(_LARGE, "headers_too_large"))
+
+    def _parse(self, data: bytes) -> None:
+        """Do as uvicorn does, but for an Upgrade: nobody has to grant one, and the request goes on as if none was asked.
+
+        The parser gives up at such a request: its body would be lost, or be read as the next request. So a new
+        one is told the same head without that header, and whatever follows it.
+        """
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserUpgrade as upgrade:
+            version, method = self.parser.get_http_version().encode(), self.parser.get_method()
+            lines = [b"%s %s HTTP/%s" % (method, self.url, version)]
+            lines += [b"%s: %s" % pair for pair in self.headers if pair[0] != b"upgrade"]
+            self.parser = httptools.HttpRequestParser(self)
+            self._parse(b"\r\n".join([*lines, b"", data[upgrade.args[0] :]]))
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser, or we inside the parser, could not accept; nothing else is answered after it."""
@@ -146,6 +166,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Judge the version, the size of the headers and the host, then let the app begin."""
+        if self._is_upgrade():
+            return  # it begins anew, see `_parse`
         self._stop("header")
         hosts = [value for name, value in self.headers if name == b"host"]
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -156,6 +178,8 @@ class BoundedProtocol(HttpToolsProtocol):
         elif (version := self.parser.get_http_version()) not in ("1.0", "1.1"):
             # The parser takes HTTP/0.9, which the app would answer with a 500.
             self._refusal = RefusedError("This version of HTTP is not spoken here.")
+        elif self.parser.get_method() == b"CONNECT":
+            self._refusal = RefusedError("This is no proxy.")
         elif len(hosts) > 1 or (version == "1.1" and not hosts):  # RFC 9112, 3.2
             self._refusal = RefusedError("Send one Host header.")
         if self._refusal is not None:
@@ -166,6 +190,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is here, whole."""
+        if self._is_upgrade():
+            return
         super().on_message_complete()
         self._stop("drain")
         self._between, self._in_headers, self._head = True, True, 0
@@ -179,6 +205,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is out: what is still to come of the request is drained, within bounds."""
         super().on_response_complete()
+        if self._behind is not None:
+            if self.cycle.response_complete and not self.transport.is_closing():
+                self._end_with(self._behind)
+            return
         if not self._between and not self._in_headers and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self._after("drain", self.bounds.drain_seconds, self.transport.close)
@@ -197,6 +227,9 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._refuse(RefusedError("The headers did not arrive in time.", "request_timeout"))
 
+    def _is_upgrade(self) -> bool:
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
+
     def _abort(self) -> None:
         self.transport.abort()
 
@@ -204,13 +237,22 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer without the app, and close."""
         if self.transport.is_closing():
             return
+        self._stop("header")
         if self.cycle is not None and not self.cycle.response_complete:
+            if not self.cycle.more_body:
+                # Refused is what came behind a request that may have been carried out: its answer goes first, or
+                # the caller takes this one for it and sends it again.
+                self._behind = refused
+                return
             # An answer is under way or about to be: two would be read as one by somebody.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-            if self.cycle.response_started:
+            if self.cycle.response_started or self.pipeline:
                 self.transport.close()
                 return
+        self._end_with(refused)
+
+    def _end_with(self, refused: RefusedError) -> None:
         path = self.url.partition(b"?")[0][:MOST_OF_PATH].decode("latin-1")
         self.transport.write(_written(refused, unquote(path)))
         self.transport.close()

@@ -358,3 +358,37 @@ def test_an_upgrade_is_not_offered(port: int) -> None:
     handshake = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     received = talk(port, handshake, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", pause=0.1)
     assert statuses(received) == [200, 200]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket", "x"])
+def test_an_upgrade_that_is_asked_for_is_not_granted(
+    door: Door, port: int, upgrade: str, pause: float
+) -> None:
+    """Clients that offer HTTP/2 in plain text (Java's, curl's) send a body with it: it is read, as a body."""
+    asked = post(door, b"album_id=one", "Connection: Upgrade, HTTP2-Settings", f"Upgrade: {upgrade}")
+    head, _, body = asked.partition(b"\r\n\r\n")
+    received = talk(port, head + b"\r\n\r\n", body, post(door), pause=pause)
+    assert statuses(received) == [200, 200]
+    assert b'"album_id":"one"' in received
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+def test_no_request_hides_in_the_body_of_an_upgrade(door: Door, port: int, pause: float) -> None:
+    """What was announced as a body is never read as the next request, whatever is asked for beside it."""
+    hidden = post(door)
+    head = f"POST /readyz HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: {len(hidden)}\r\n\r\n"
+    received = talk(port, head.encode(), hidden, pause=pause)
+    assert statuses(received) == [405]
+    assert door.imports.documents == {}
+
+
+@pytest.mark.parametrize("nonsense", [b"GARBAGE\r\n\r\n", b"GET /livez HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("pause", [0.0, 0.002])
+def test_nonsense_behind_a_request_is_refused_behind_its_answer(
+    door: Door, port: int, nonsense: bytes, pause: float
+) -> None:
+    """An import that was accepted is answered, or its client would take the refusal for the answer and send it again."""
+    received = talk(port, post(door), nonsense, pause=pause)
+    assert statuses(received) == [200, 400]
+    assert len(door.imports.documents) == 1
