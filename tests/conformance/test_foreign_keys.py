@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from common.documents.database import Document
 from common.queue.doorbells import BELL_SECONDS
@@ -155,6 +161,41 @@ def test_what_nobody_foresaw_ends_no_sweeper(world: World, monkeypatch: pytest.M
     assert not _is_rung(world, one)
     _sweep(world, seconds=6)
     assert _is_rung(world, one)
+
+
+def test_a_sweeper_lives_with_what_it_cannot_read(
+    world: World, mongodb_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """The process itself: with a bell, a room and a canceled group of no known shape, it rings and goes on."""
+    world.redis.zadd("imports:bells:fetch", {"nopipe": 1})
+    world.redis.set("imports:room:fetch:org", "x")
+    world.db.import_groups.insert_one({"_id": "g", "canceling": True})
+    one = world.put()
+    env = {
+        "PATH": os.environ["PATH"],
+        "MONGODB_URL": mongodb_url,
+        "REDIS_URL": redis_url,
+        "BLOBS_URL": f"file://{tmp_path}/blobs",
+        "TOKEN_SECRETS": "0123456789abcdef0123456789abcdef",
+        "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
+        "SWEEP_SECONDS": "0.5",
+    }
+    with (tmp_path / "said").open("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workers.sweeper"], env=env, stdout=said, stderr=subprocess.STDOUT
+        )
+        try:
+            until = time.monotonic() + 60
+            while time.monotonic() < until and process.poll() is None and not _is_rung(world, one):
+                time.sleep(0.2)
+            assert process.poll() is None, (tmp_path / "said").read_text()
+            assert _is_rung(world, one)
+        finally:
+            process.terminate()
+            code = process.wait(30)
+    told = (tmp_path / "said").read_text()
+    assert code == 0, told
+    assert "part of a look failed" in told  # the group, which is met at every look
 
 
 def _breaks(*_: object, **__: object) -> None:
