@@ -24,6 +24,7 @@ from common.documents.database import Document
 from common.documents.organizations import Organizations
 from common.queue.depth import head_sent_at
 from common.queue.doorbells import BELL_SECONDS, Bell, Doorbells
+from common.queue.foreign import mend
 from workers.due import OpenWalk, due
 from workers.gates import Gates
 
@@ -81,7 +82,11 @@ class Sweeper:
             self._judge_from = self._monotonic() + self._lease.total_seconds()
             self._gone("documents", error)
         except redis.RedisError as error:
-            self._gone("queue", error)
+            if not self._mended(error):
+                self._gone("queue", error)
+        except Exception:
+            # Ended by it, the sweeper would meet the same again at each start, and nobody would look at the rest.
+            log.exception("look failed")
         else:
             self._back("queue")
         swept += Counter()  # drops what is zero
@@ -285,6 +290,18 @@ class Sweeper:
                 self._count(reason, amount)
         except redis.RedisError as error:
             self._gone("queue", error)
+
+    def _mended(self, error: redis.RedisError) -> bool:
+        """Remove what stands in the way in Redis, where that is the error. True where something did."""
+        if "WRONGTYPE" not in str(error):
+            return False
+        try:
+            names = mend(self._redis)
+        except redis.RedisError:
+            return False
+        if names:
+            log.warning("keys of another type removed", keys=names)
+        return bool(names)
 
     def _gone(self, store: str, error: Exception) -> None:
         """Say once that a store is away, not at every tick."""

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 import structlog
@@ -111,13 +112,14 @@ def main() -> int:
     while not stopping.is_set():
         began = time.monotonic()
         more = sweeper.tick()
-        more = cancellations.tick() or more
+        with _surviving("cancellations"):
+            more = cancellations.tick() or more
         if time.monotonic() - tidied > TIDY_SECONDS:
             tidied, forgetting = time.monotonic(), True
-            with contextlib.suppress(BlobsUnavailableError):
+            with _surviving("tidying"), contextlib.suppress(BlobsUnavailableError):
                 blobs.tidy(STALE_SECONDS)
         if forgetting:
-            with contextlib.suppress(PyMongoError):
+            with _surviving("forgetting keys"), contextlib.suppress(PyMongoError):
                 # A full batch means that more of them wait: the next look goes on.
                 forgetting = forget_keys(imports, now=clock(), limit=BATCH) == BATCH
         # A backlog is swept in one batch after the other, and between two of them the stores are left to the
@@ -128,6 +130,15 @@ def main() -> int:
     looking.stop()
     blobs.close()
     return 2 if looking.refused else 0
+
+
+@contextlib.contextmanager
+def _surviving(part: str) -> Iterator[None]:
+    """Tell of what nobody foresaw and go on: ended by it, the sweeper would do none of its other parts."""
+    try:
+        yield
+    except Exception:
+        log.exception("part of a look failed", part=part)
 
 
 if __name__ == "__main__":

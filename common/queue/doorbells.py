@@ -13,7 +13,8 @@ How many N is depends on who else is there, or those that wait would still find 
   than one does and one more, and so each further one.
 
 All of it lives in Redis and all of it is a hint. Ringing twice is harmless; what Redis forgets, the sweeper
-asks for again, since each open import has its `due_at`. What is rung for is a stage; those that share a queue
+asks for again, since each open import has its `due_at`. What cannot be read is passed over and removed, and a
+key of another type is removed too (`foreign.py`). What is rung for is a stage; those that share a queue
 have bells and rooms of their own, so an organization has one listing of an album out beside its fetches,
 whatever else of it waits. Keys, for a stage Q and an organization O (an import may be a group):
 
@@ -35,9 +36,12 @@ from typing import Any
 
 import dramatiq
 import redis
+import structlog
 
 from common.crashpoints import reached
 from common.queue.jobs import BELLS, message
+
+log = structlog.get_logger(__name__)
 
 EPOCH = "imports:epoch"
 # Listings that an organization may have out. Each is seconds of work that only leads to more; a second one
@@ -61,7 +65,8 @@ local function others()
   for key = 6, 9, 3 do
     for _, entry in ipairs(redis.call('ZRANGE', KEYS[key], 0, -1)) do
       local organization = string.match(entry, '^[^|]*')
-      local fresh = tonumber(redis.call('HGET', KEYS[key + 1], entry) or '0') > tonumber(ARGV[7])
+      local rung = tonumber(redis.call('HGET', KEYS[key + 1], entry) or '0') or 0
+      local fresh = rung > tonumber(ARGV[7])
       if fresh and not known[organization] then
         known[organization] = true
         local waits = redis.call('SISMEMBER', KEYS[8], organization) == 1
@@ -240,27 +245,37 @@ class Doorbells:
         self._client.zadd(f"imports:later:{queue}", {import_id: self._lost_at(seconds)})
 
     def lost(self, queue: str, *, limit: int) -> list[Bell]:
-        """Return bells that nobody answered in time."""
+        """Return bells that nobody answered in time, and forget attempts that have come."""
+        self._client.zremrangebyscore(f"imports:later:{queue}", "-inf", self._lost_at(0))
         entries: Any = self._client.zrangebyscore(_bells(queue), "-inf", self._lost_at(0), start=0, num=limit)
         if not entries:
             return []
         rung: Any = self._client.hmget(f"imports:rung:{queue}", entries)
         found = []
         for entry, at in zip(entries, rung, strict=True):
-            organization_id, import_id = entry.decode().split("|", 1)
-            found.append(Bell(organization_id, import_id, int(at or 0) / 1000))
+            organization_id, told, import_id = (_read(entry) or "").partition("|")
+            if told:
+                found.append(Bell(organization_id, import_id, _seconds(at)))
+            else:
+                self._forget(queue, entry)
         return found
 
     def organizations_waiting(self, queue: str) -> list[str]:
         """Return the organizations that have imports in their room."""
         members: Any = self._client.smembers(f"imports:rooms:{queue}")
-        return sorted(member.decode() for member in members)
+        found = []
+        for member in members:
+            if (organization_id := _read(member)) is None:
+                self._client.srem(f"imports:rooms:{queue}", member)
+            else:
+                found.append(organization_id)
+        return sorted(found)
 
     def epoch(self, mine: str) -> str:
         """Return the mark of this Redis's contents, leaving `mine` where there is none (it was emptied)."""
         self._client.set(EPOCH, mine, nx=True)
         found: Any = self._client.get(EPOCH)
-        return found.decode() if found is not None else ""
+        return found.decode(errors="replace") if found is not None else ""
 
     def _run(
         self, script: Any, queue: str, organization_id: str, rest: list[Any], limit: int | None = None
@@ -290,7 +305,16 @@ class Doorbells:
                 *rest,
             ],
         )
-        return [entry.decode() for entry in rung]
+        # One that cannot be read has no import; its bell soon counts as lost, and is removed then.
+        return [import_id for entry in rung if (import_id := _read(entry)) is not None]
+
+    def _forget(self, queue: str, entry: bytes) -> None:
+        """Remove a bell that cannot be read, from its organization's count as well."""
+        organization, _, rung_for = entry.partition(b"|")
+        self._client.zrem(_bells(queue), entry)
+        self._client.hdel(f"imports:rung:{queue}", entry)
+        self._client.srem(f"{_bells(queue)}:".encode() + organization, rung_for)
+        log.warning("bell cannot be read", queue=queue, entry=repr(entry))
 
     def _ring(self, queue: str, organization_id: str, import_ids: list[str]) -> None:
         """Send the messages. One that cannot be sent counts as lost at once and is rung for by the sweeper."""
@@ -310,3 +334,18 @@ class Doorbells:
 
 def _bells(queue: str) -> str:
     return f"imports:bells:{queue}"
+
+
+def _read(raw: bytes) -> str | None:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _seconds(milliseconds: bytes | None) -> float:
+    """Return when a bell was rung; long ago where that is not known or no number."""
+    try:
+        return int(milliseconds or 0) / 1000
+    except (ValueError, OverflowError):
+        return 0.0

@@ -19,6 +19,7 @@ from common.documents import safety
 from common.documents.groups import Groups
 from common.documents.overview import HORIZON
 from common.queue import safety as queue_safety
+from common.queue.foreign import foreign
 from common.telemetry.checks import Check
 from workers.operate.inspecting import STUCK
 from workers.operate.opening import Hands, where
@@ -120,6 +121,18 @@ def redis_store(hands: Hands) -> list[Check]:
         queue_safety.append_only(info),
         queue_safety.eviction(info),
     ]
+
+
+def doorbells(hands: Hands) -> list[Check]:
+    """Look for keys of another type where doorbells are kept: whoever needs them gets nowhere."""
+    try:
+        names = foreign(hands.redis)
+    except (redis.RedisError, Trouble):
+        return []  # told already
+    if not names:
+        return [Check("doorbells", "ok", "no key is of another type.")]
+    advice = "Start `sweeper`, which removes it and rings anew; find out who else writes to this Redis."
+    return [Check("doorbells", "bad", f"of another type: {', '.join(names)}.", advice)]
 
 
 def blobs(hands: Hands) -> list[Check]:

@@ -60,7 +60,7 @@ def _examined(hands: Hands) -> list[Check]:
     found = [Check("settings", "ok", "all can be read."), *stores]
     if stores[0].state == "ok":
         found += [*checks.indexes(hands), *checks.clock(hands), *checks.groups(hands)]
-    found += [*checks.blobs(hands), *_codecs(), *_workers(hands)]
+    found += [*checks.doorbells(hands), *checks.blobs(hands), *_codecs(), *_workers(hands)]
     return found + (_organizations(hands) if stores[0].state == "ok" else [])
 
 

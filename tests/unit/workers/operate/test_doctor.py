@@ -36,7 +36,16 @@ def test_a_healthy_world_is_green(world: Imports) -> None:
     """Nothing is bad, exit code 0, and the probes leave nothing behind in either store."""
     states = _states(world.json("doctor"))
     assert "bad" not in states.values()
-    expected = {"settings", "MongoDB", "journal", "indexes", "Redis", "append-only file", "eviction"}
+    expected = {
+        "settings",
+        "MongoDB",
+        "journal",
+        "indexes",
+        "Redis",
+        "append-only file",
+        "eviction",
+        "doorbells",
+    }
     expected |= {"replica set", "blobs", "codecs", "clock", "organization Acme", *PROCESSES}
     assert expected <= set(states)
     assert world.db["doctor"].count_documents({}) == 0
@@ -73,6 +82,16 @@ def test_what_is_bad_is_named_with_what_to_do(world: Imports, env: dict[str, str
     assert result.exit_code == 1
     assert {one["name"] for one in told if one["state"] == "bad"} == {bad}
     assert all(one["advice"] for one in told if one["state"] != "ok")
+
+
+def test_a_key_of_another_type_is_bad(world: Imports) -> None:
+    """Imports that wait for such a key are explained by its name, and doctor leaves it as it is."""
+    with redis.Redis.from_url(world.env["REDIS_URL"]) as client:
+        client.set("imports:room:fetch:org", "x")
+        told = {one["name"]: one for one in world.json("doctor", code=1)}
+        assert told["doorbells"]["state"] == "bad"
+        assert "imports:room:fetch:org" in told["doorbells"]["detail"]
+        assert client.exists("imports:room:fetch:org")
 
 
 def test_missing_indexes_and_dead_workers_are_bad(imports: Imports) -> None:

@@ -1,0 +1,202 @@
+"""What somebody else writes into our keys in Redis delays imports by seconds: all of it is a hint."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from common.documents.database import Document
+from common.queue.doorbells import BELL_SECONDS
+from common.queue.foreign import foreign
+from tests.conformance.test_sweep import World
+
+OTHER = f"other|{uuid.uuid4()}"
+FAR = 4_000_000_000_000  # ms; a bell that is not lost yet
+
+
+@pytest.fixture
+def world(mongodb_url: str, redis_url: str) -> Iterator[World]:
+    world = World(mongodb_url, redis_url)
+    yield world
+    world.mongodb.close()
+    world.redis.close()
+
+
+def _sweep(world: World, *, seconds: float) -> None:
+    """Look every three seconds for so long."""
+    for _ in range(int(seconds / 3)):
+        world.wait(3)
+        world.sweeper.tick()
+
+
+def _is_rung(world: World, one: Document) -> bool:
+    messages: Any = world.redis.hvals("dramatiq:fetch.msgs")
+    return any(one["_id"].encode() in message for message in messages)
+
+
+def _text(name: str) -> Callable[[World], Any]:
+    def write(world: World) -> None:
+        world.redis.delete(name)
+        world.redis.set(name, "x")
+
+    return write
+
+
+def _live_bell_rung_at_abc(world: World) -> None:
+    world.redis.zadd("imports:bells:fetch", {OTHER: FAR})
+    world.redis.hset("imports:rung:fetch", OTHER, "abc")
+
+
+def _epoch_of_another_kind(world: World) -> None:
+    world.redis.delete("imports:epoch")
+    world.redis.sadd("imports:epoch", "x")
+
+
+UNREADABLE: dict[str, Callable[[World], Any]] = {
+    "a bell without an import": lambda world: world.redis.zadd("imports:bells:fetch", {"nopipe": 1}),
+    "a bell that is no text": lambda world: world.redis.zadd("imports:bells:fetch", {b"org|\xff": 1}),
+    "a lost bell rung at abc": lambda world: (
+        world.redis.zadd("imports:bells:fetch", {OTHER: 1}),
+        world.redis.hset("imports:rung:fetch", OTHER, "abc"),
+    ),
+    "a lost bell rung in no float": lambda world: (
+        world.redis.zadd("imports:bells:fetch", {OTHER: 1}),
+        world.redis.hset("imports:rung:fetch", OTHER, "9" * 400),
+    ),
+    "a live bell rung at abc": _live_bell_rung_at_abc,
+    "an organization that is no text": lambda world: world.redis.sadd("imports:rooms:fetch", b"\xff"),
+    "imports that are no text": lambda world: world.redis.zadd(
+        "imports:room:fetch:org", {b"\xff": 0, b"\xfe": 0}
+    ),
+    "an epoch that is no text": lambda world: world.redis.set("imports:epoch", b"\xff"),
+}
+OF_ANOTHER_TYPE: dict[str, Callable[[World], Any]] = {
+    name: _text(name)
+    for name in (
+        "imports:bells:fetch",
+        "imports:bells:render",
+        "imports:rung:fetch",
+        "imports:rooms:fetch",
+        "imports:later:fetch",
+        "imports:bells:fetch:org",
+        "imports:room:fetch:org",
+    )
+} | {"imports:epoch": _epoch_of_another_kind}
+
+
+@pytest.mark.parametrize("write", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_cannot_be_read_stops_no_import(world: World, write: Callable[[World], Any]) -> None:
+    """The sweeper goes on, and imports from before and after are rung within a few looks."""
+    before = world.put()
+    write(world)
+    _sweep(world, seconds=BELL_SECONDS + 6)
+    assert _is_rung(world, before)
+    after = world.put()
+    _sweep(world, seconds=9)
+    assert _is_rung(world, after)
+    members: Any = world.redis.zrange("imports:bells:fetch", 0, -1)
+    assert not {b"nopipe", b"org|\xff", b"org|\xfe"} & set(members)
+    assert b"\xff" not in world.redis.smembers("imports:rooms:fetch")  # type: ignore[operator]
+    assert b"\xff" not in world.redis.smembers("imports:bells:fetch:org")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("write", OF_ANOTHER_TYPE.values(), ids=OF_ANOTHER_TYPE.keys())
+def test_a_key_of_another_type_is_removed_and_stops_no_import(
+    world: World, write: Callable[[World], Any]
+) -> None:
+    """One foreign SET stops neither everybody's imports nor one organization's."""
+    before = world.put()
+    write(world)
+    _sweep(world, seconds=BELL_SECONDS + 6)
+    assert _is_rung(world, before)
+    assert foreign(world.redis) == []
+
+
+@pytest.mark.parametrize("name", ["imports:bells:fetch", "imports:bells:fetch:org", "imports:room:fetch:org"])
+def test_what_a_removed_key_knew_is_asked_for_again(world: World, name: str) -> None:
+    """Bells whose key was overwritten hold no place for ever, even where their messages are lost as well."""
+    put = [world.put() for _ in range(3)]
+    world.sweeper.tick()
+    assert world.messages() == 2
+    _text(name)(world)
+    world.hear_all()
+    _sweep(world, seconds=BELL_SECONDS + 6)
+    rung = [one for one in put if _is_rung(world, one)]
+    assert len(rung) == 2
+    for one in rung:
+        world.imports.end(
+            world.get(one), "canceled", code=None, detail="", retryable=False, now=world.clock()
+        )
+        world.bells.answered("fetch", "org", one["_id"])
+    assert all(_is_rung(world, one) for one in put)
+
+
+def test_what_is_foreign_is_named_and_nothing_else(world: World) -> None:
+    """Whoever looks is told the key; keys of ours, of others and of no stage of ours are left alone."""
+    for _ in range(3):
+        world.put()
+    world.sweeper.tick()
+    world.redis.set("imports:bells:nostage", "x")
+    world.redis.set("elsewhere", "x")
+    assert foreign(world.redis) == []
+    world.redis.set("imports:room:fetch:a:b", "x")
+    assert foreign(world.redis) == ["imports:room:fetch:a:b"]
+
+
+def test_what_nobody_foresaw_ends_no_sweeper(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that fails unexpectedly is one look less."""
+    one = world.put()
+    with monkeypatch.context() as patched:
+        patched.setattr(world.bells, "ask", _breaks)
+        world.sweeper.tick()
+    assert not _is_rung(world, one)
+    _sweep(world, seconds=6)
+    assert _is_rung(world, one)
+
+
+def test_a_sweeper_lives_with_what_it_cannot_read(
+    world: World, mongodb_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """The process itself: with a bell, a room and a canceled group of no known shape, it rings and goes on."""
+    world.redis.zadd("imports:bells:fetch", {"nopipe": 1})
+    world.redis.set("imports:room:fetch:org", "x")
+    world.db.import_groups.insert_one({"_id": "g", "canceling": True})
+    one = world.put()
+    env = {
+        "PATH": os.environ["PATH"],
+        "MONGODB_URL": mongodb_url,
+        "REDIS_URL": redis_url,
+        "BLOBS_URL": f"file://{tmp_path}/blobs",
+        "TOKEN_SECRETS": "0123456789abcdef0123456789abcdef",
+        "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
+        "SWEEP_SECONDS": "0.5",
+    }
+    with (tmp_path / "said").open("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workers.sweeper"], env=env, stdout=said, stderr=subprocess.STDOUT
+        )
+        try:
+            until = time.monotonic() + 60
+            while time.monotonic() < until and process.poll() is None and not _is_rung(world, one):
+                time.sleep(0.2)
+            assert process.poll() is None, (tmp_path / "said").read_text()
+            assert _is_rung(world, one)
+        finally:
+            process.terminate()
+            code = process.wait(30)
+    told = (tmp_path / "said").read_text()
+    assert code == 0, told
+    assert "part of a look failed" in told  # the group, which is met at every look
+
+
+def _breaks(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
