@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from common.blobs.reading import FileReader
 from common.queue.broker import producer
 from common.queue.questions import AT_ONCE, Questions
 from tests.doors import FORM, ORGANIZATION_ID, Door
@@ -196,3 +199,32 @@ def test_one_organization_asks_few_at_once() -> None:
         assert questions.ask("other", "another organization", "{}")
         questions.done("q0", ORGANIZATION_ID)
         assert tried(door, IMPORTS, f"attachment_id={RECORD}", "online").status == 503
+
+
+def test_with_redis_silent_files_are_still_read(tmp_path: Path) -> None:
+    """Dry runs wait for Redis in threads of their own: those in which pictures are read stay free."""
+    key = f"{ORGANIZATION_ID}/originals/{'0' * 64}"
+    (tmp_path / key).parent.mkdir(parents=True)
+    (tmp_path / key).write_bytes(b"picture")
+    answered = threading.Event()
+
+    class Silent:
+        def ask(self, *_: str) -> bool:
+            answered.wait(30)
+            raise redis.TimeoutError
+
+    async def run(door: Door) -> int:
+        path, body = f"{IMPORTS}?dry_run=online", ASKED[IMPORTS].encode()
+        asking = [asyncio.create_task(door.ask("POST", path, headers=[FORM], body=body)) for _ in range(50)]
+        await asyncio.sleep(0.5)  # until each of them waits
+        try:
+            async with asyncio.timeout(5):
+                size, picture = await FileReader(tmp_path).stream(key)
+                await picture.close()
+        finally:
+            answered.set()
+        assert {answer.status for answer in await asyncio.gather(*asking)} == {503}
+        return size
+
+    with Door(questions=Silent(), dry_run_seconds=20.0) as door:
+        assert asyncio.run(run(door)) == len(b"picture")
