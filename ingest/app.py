@@ -9,6 +9,7 @@ This opens nothing and reads nothing; all of it is handed in.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -83,12 +84,13 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
     limits: Limits,
     keys_kept: timedelta,
     operator_password: str | None,
+    asking_threads: Executor,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Edge:
     """Return the ASGI application.
 
     `clock` is the stores' time; `keys_kept` is how long a request is known by its Idempotency-Key;
-    `stopping` turns readiness off.
+    `asking_threads` wait for Redis in the place of dry runs; `stopping` turns readiness off.
     """
     traffic = Traffic()
     observed = Observed(
@@ -113,7 +115,9 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
         "zone": zone,
         "max_body_bytes": limits.body_bytes,
         "body_seconds": limits.body_seconds,
-        "asking": Asking(stores.questions, new_id=new_id, seconds=limits.dry_run_seconds),
+        "asking": Asking(
+            stores.questions, threads=asking_threads, new_id=new_id, seconds=limits.dry_run_seconds
+        ),
     }
     routes: tuple[tuple[str, object], ...] = (
         ("/api/v1/imports", ImportsResource(imports=stores.imports, keys_kept=keys_kept, **posts)),

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from concurrent.futures import Executor
+from typing import Any, Literal, TypeVar
 
+import structlog
 from falcon.asgi import Request
 from redis.exceptions import RedisError
 
 from common import sources
 from common.queue.questions import Questions
-from ingest import json_text, rack
+from ingest import dry_run_answers, json_text, rack
 from ingest import params as parameters
 from ingest.auth import Identity
 from ingest.errors import ProblemError, TooManyRequestsError, UnavailableError
@@ -26,8 +28,12 @@ from ingest.group_order import judged
 WAIT_SECONDS = 10.0
 RETRY_AFTER = 2.0
 MOST_WAITING = 100  # callers of this process; each costs a look at Redis every quarter of a second
+THREADS = 4  # that speak to Redis for dry runs
 LOOKS = (0.05, 0.25)  # seconds between two looks for an answer, at first and at last
 
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 Mode = Literal["offline", "online"]
 _MODES: dict[str, Mode | None] = {"true": "offline", "online": "online", "false": None}
 
@@ -48,41 +54,63 @@ def mode_of(req: Request) -> Mode | None:
 
 
 class Asking:
-    """Asks the workers and waits, without holding up anything else."""
+    """Asks the workers and waits, without holding up anything else.
+
+    `threads` are for this alone: a silent Redis keeps each of them for a second, and in asyncio's own ones
+    pictures are read.
+    """
 
     def __init__(
-        self, questions: Questions, *, new_id: Callable[[], str], seconds: float = WAIT_SECONDS
+        self,
+        questions: Questions,
+        *,
+        threads: Executor,
+        new_id: Callable[[], str],
+        seconds: float = WAIT_SECONDS,
     ) -> None:
-        self._questions, self._new_id, self._seconds = questions, new_id, seconds
+        self._questions, self._threads = questions, threads
+        self._new_id, self._seconds = new_id, seconds
         self._waiting = 0
 
-    async def ask(self, organization_id: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the workers' answer. Raises UnavailableError and TooManyRequestsError."""
+    async def ask(
+        self, organization_id: str, question: Mapping[str, Any], *, read: Callable[[str], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return the workers' answer as `read` understands it, which raises ValueError where it does not.
+
+        Raises UnavailableError, also for an answer that is none, and TooManyRequestsError.
+        """
         if self._waiting >= MOST_WAITING:
             raise UnavailableError(RETRY_AFTER)
         question_id = self._new_id()
         text = json.dumps({"organization_id": organization_id, **question})
         self._waiting += 1
         try:
-            if not await asyncio.to_thread(self._questions.ask, question_id, organization_id, text):
-                raise TooManyRequestsError(RETRY_AFTER)
-            try:
-                async with asyncio.timeout(self._seconds):
-                    return await self._answer(question_id)
-            finally:
-                await asyncio.to_thread(self._questions.done, question_id, organization_id)
+            async with asyncio.timeout(self._seconds):  # the wait for a free thread included
+                if not await self._call(self._questions.ask, question_id, organization_id, text):
+                    raise TooManyRequestsError(RETRY_AFTER)
+                try:
+                    return await self._answer(question_id, read)
+                finally:
+                    await self._call(self._questions.done, question_id, organization_id)
         except (RedisError, TimeoutError):
             raise UnavailableError(RETRY_AFTER) from None
         finally:
             self._waiting -= 1
 
-    async def _answer(self, question_id: str) -> dict[str, Any]:
+    async def _answer(self, question_id: str, read: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         pause, longest = LOOKS
         while True:
             await asyncio.sleep(pause)
-            if (text := await asyncio.to_thread(self._questions.answer, question_id)) is not None:
-                return dict(json.loads(text))
+            try:
+                if (text := await self._call(self._questions.answer, question_id)) is not None:
+                    return read(text)
+            except ValueError as error:  # bytes that are no text are one as well
+                log.warning("answer to a dry run not understood", reason=type(error).__name__)
+                raise UnavailableError(RETRY_AFTER) from None
             pause = min(pause * 1.3, longest)
+
+    async def _call(self, function: Callable[..., T], *given: str) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *given)
 
 
 async def of_import(params: Mapping[str, Any], identity: Identity, *, mode: Mode, asking: Asking) -> bytes:
@@ -96,7 +124,8 @@ async def of_import(params: Mapping[str, Any], identity: Identity, *, mode: Mode
         return _told(problems)
     if problems:
         return _told(problems, record=None, reuses=None, api_calls=0)
-    return _told(**await asking.ask(identity.organization_id, {"record_id": verdict.record_id}))
+    question = {"record_id": verdict.record_id}
+    return _told(**await asking.ask(identity.organization_id, question, read=dry_run_answers.of_record))
 
 
 async def of_group(params: Mapping[str, Any], identity: Identity, *, mode: Mode, asking: Asking) -> bytes:
@@ -110,7 +139,7 @@ async def of_group(params: Mapping[str, Any], identity: Identity, *, mode: Mode,
     since = order.options["created_since"]
     options = {**order.options, "created_since": since and since.isoformat()}
     question = {"album_id": order.album_id, "options": options}
-    return _told(**await asking.ask(identity.organization_id, question))
+    return _told(**await asking.ask(identity.organization_id, question, read=dry_run_answers.of_album))
 
 
 def _told(problems: list[dict[str, str]], **found: Any) -> bytes:

@@ -15,6 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
 from types import FrameType
 
@@ -44,6 +45,7 @@ from common.queue.questions import Questions
 from common.settings import Settings, SettingsError
 from common.telemetry.checks import StoresLook
 from common.telemetry.log import configure
+from ingest import dry_run
 from ingest.app import Limits, Stores, create_app
 from ingest.auth import Authenticator
 from ingest.edge import Edge
@@ -86,8 +88,13 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
             file=sys.stderr,
         )
         return 2
-    with _signals_as_seen(), listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, listener))
+    with (
+        _signals_as_seen(),
+        listener,
+        ThreadPoolExecutor(dry_run.THREADS, thread_name_prefix="dry-run") as asking_threads,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(_serve(settings, listener, asking_threads))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -104,6 +111,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
     blobs: BlobReader,
     ringer: Ringer,
     clock: StoreClock,
+    asking_threads: Executor,
     stopping: Callable[[], bool],
 ) -> Edge:
     """Return the application on opened stores."""
@@ -134,11 +142,12 @@ def create(  # noqa: PLR0913 - all of it by keyword
         limits=Limits(body_bytes=settings.max_body_bytes, body_seconds=settings.body_seconds),
         keys_kept=timedelta(seconds=settings.idempotency_seconds),
         operator_password=settings.operator_password,
+        asking_threads=asking_threads,
         stopping=stopping,
     )
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> int:
+async def _serve(settings: Settings, listener: socket.socket, asking_threads: Executor) -> int:
     mongodb, redis = connect_door(settings.mongodb_url), door_client(settings.redis_url)
     blobs = open_reader(settings.blobs_url, mongodb_url=settings.mongodb_url)
     clock = StoreClock()
@@ -159,6 +168,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
         blobs=blobs,
         ringer=ringer,
         clock=clock,
+        asking_threads=asking_threads,
         stopping=lambda: server.stopping,
     )
     server = DoorServer(_config(app, settings))

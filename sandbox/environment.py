@@ -7,6 +7,7 @@ neither NAME nor NAME_FILE is there, since the settings table refuses one that i
 from __future__ import annotations
 
 import base64
+import json
 import os
 import secrets
 import shlex
@@ -27,8 +28,9 @@ COMMANDS_NEED = (
     "TOKEN_SECRETS_FILE",
     "CREDENTIALS_KEYS_FILE",
 )
-# What the lines for a shell have set, one NAME=value a line: without it, a sandbox that is started from such a
-# shell would take the embedded stores of an earlier one for stores that the person has named.
+# What the lines for a shell have set, as a JSON object, since a path may hold anything, line breaks included. Without
+# it, a sandbox that is started from such a shell would take the embedded stores of an earlier one for stores that
+# the person has named.
 SHELL_MARK = "SANDBOX_ENV"
 
 
@@ -47,10 +49,19 @@ def of_the_person(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]
 
     A variable that was given another value since then is the person's own, and stays.
     """
-    ours = environ.get(SHELL_MARK, "").splitlines()
-    left_out = [name for name, text in environ.items() if f"{name}={text}" in ours]
+    ours = _marked(environ.get(SHELL_MARK, ""))
+    left_out = [name for name, text in environ.items() if ours.get(name) == text]
     kept = {name: text for name, text in environ.items() if name not in (SHELL_MARK, *left_out)}
     return kept, left_out
+
+
+def _marked(mark: str) -> dict[str, object]:
+    """Read the mark; one that is none marks nothing, so that all is the person's own."""
+    try:
+        read = json.loads(mark)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def for_programs(environ: Mapping[str, str], folder: Folder, checkout: Path) -> dict[str, str]:
@@ -97,7 +108,7 @@ def for_shell(children: Mapping[str, str], environ: Mapping[str, str]) -> str:
     ours = {
         name: children[name] for name in COMMANDS_NEED if not is_given(environ, name.removesuffix("_FILE"))
     }
-    ours[SHELL_MARK] = "\n".join(f"{name}={text}" for name, text in ours.items())
+    ours[SHELL_MARK] = json.dumps(ours)
     return "".join(f"export {name}={shlex.quote(text)}\n" for name, text in ours.items())
 
 

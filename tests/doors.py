@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -20,6 +21,7 @@ from common.queue.broker import producer
 from common.queue.questions import Questions
 from ingest.app import Limits, Stores, create_app
 from ingest.auth import Authenticator
+from ingest.dry_run import THREADS
 from ingest.edge import Edge
 
 SECRET = "a test's own secret of more than thirty-two bytes"
@@ -185,6 +187,7 @@ class Door:
     mongodb_error: Exception | None = None
     users_error: Exception | None = None
     gate: dict[str, Any] | None = None
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
     app: Edge = field(init=False)
 
     def __post_init__(self) -> None:
@@ -212,6 +215,7 @@ class Door:
                 dry_run_seconds=self.dry_run_seconds,
             ),
             operator_password=self.operator_password,
+            asking_threads=self.threads,
             stopping=lambda: self.is_stopping,
         )
 
@@ -255,6 +259,7 @@ class Door:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.threads.shutdown()
         self.redis.close()
 
 

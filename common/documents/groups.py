@@ -46,6 +46,7 @@ from common.documents.imports import STATUSES
 
 EXPAND = Stage("expand", "queued", "expanding", "expanded", queue="fetch")
 GROUP_STATUSES = ("queued", "expanding", "expanded", "failed", "canceled")
+CLOSED = ("failed", "canceled")  # no more to cancel; an expanded group ends with the last of its children
 MOST_SKIPPED = 10_000  # records left out that an answer names; the rest is in the store alone
 CANCEL_RACES = 5
 
@@ -189,10 +190,13 @@ class GroupsAtDoor:
         return [one async for one in self._imports.find(window).sort("group_position", 1)]
 
     async def cancel(self, group_id: str, *, now: datetime) -> Document | None:
-        """Cancel a group and return it as it is then. None where workers move it on too fast just now."""
+        """Cancel a group and return it as it is then: one that failed stays so, whatever was seen of it before.
+
+        None where workers move it on too fast just now.
+        """
         for _ in range(CANCEL_RACES):
             seen = await self.find(group_id)
-            if seen is None or seen["status"] == "canceled":
+            if seen is None or seen["status"] in CLOSED:
                 return seen
             if (await self._groups.update_one(*_cancel(seen, now))).matched_count == 1:
                 return await self.find(group_id)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from falcon.asgi import Request, Response
 
 from common.documents.database import Document
+from common.documents.groups import CLOSED
 from common.documents.imports import OPEN
 from ingest import dry_run, present_group, rack
 from ingest.accept_group import accept_group
@@ -137,11 +138,11 @@ class GroupCancelResource:
     async def on_post(self, req: Request, resp: Response, group_id: str) -> None:
         """Cancel a group: nothing more is listed, and its open imports are ended within moments.
 
-        What has ended stays as it is; a group that is finished or canceled already is shown as it is.
+        What has ended stays as it is; a group that is finished, failed or canceled is shown as it is.
         """
         async with req.context.budget.spend():
             group = await _own(self._groups, req, group_id)
-            if group["status"] != "expanded" or await self._is_under_way(group):
+            if await self._is_under_way(group):
                 canceled = await self._groups.cancel(group["_id"], now=self._clock())
                 if canceled is None:
                     raise ConflictError("Workers move the group on too fast just now: cancel it again.")
@@ -149,6 +150,8 @@ class GroupCancelResource:
             resp.data = await _shown(self._groups, group, zone=self._zone)
 
     async def _is_under_way(self, group: Document) -> bool:
+        if group["status"] != "expanded":
+            return group["status"] not in CLOSED
         counts = await self._groups.counts(group)
         return any(counts[status] for status in OPEN)
 

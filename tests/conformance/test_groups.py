@@ -203,3 +203,13 @@ def test_a_canceled_group_takes_its_open_children_along(shelf: Shelf) -> None:
     ahead = STRAGGLERS + timedelta(seconds=1)
     cancellations.tick()
     assert not shelf.groups.canceling(limit=5)
+
+
+def test_a_group_that_failed_meanwhile_is_not_canceled(shelf: Shelf) -> None:
+    """It fails after the door has looked: it stays failed with its error, and nobody ends its children."""
+    group = shelf.put()
+    claim = shelf.claim(group)
+    shelf.groups.failed(claim, code="attachment_refused", detail="No.", retryable=False, now=shelf.clock())
+    answered = shelf.at_door(lambda door: door.cancel(group["_id"], now=shelf.clock()))
+    assert (answered["status"], answered["error"]["code"]) == ("failed", "attachment_refused")
+    assert not shelf.groups.canceling(limit=5)

@@ -8,7 +8,7 @@ import typer
 
 from common.documents.database import Document
 from common.documents.groups import Groups
-from common.documents.imports import STATUSES
+from common.documents.imports import OPEN, STATUSES
 from workers.operate.looking import Organization
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table
@@ -72,9 +72,12 @@ def show(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A0
 def cancel(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
     """Cancel a group: nothing more is listed, and the sweeper ends its open imports."""
     hands: Hands = ctx.obj
+    groups = Groups(hands.db)
     for _ in range(RACES):
         group = _existing(hands, id)
-        if group["status"] == "canceled" or Groups(hands.db).cancel(group, now=hands.clock()):
+        if _has_ended(groups, group):
+            raise Trouble(f"It has ended already: {group['status']}. What has ended stays.")
+        if group["status"] == "canceled" or groups.cancel(group, now=hands.clock()):
             break
     else:
         raise Trouble("Workers move it on too fast just now: cancel it again.")
@@ -82,6 +85,13 @@ def cancel(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: 
         answer({"canceled": group["_id"]})
     else:
         line(f"Group {group['_id']} is canceled.")
+
+
+def _has_ended(groups: Groups, group: Document) -> bool:
+    """Tell whether a group failed, or finished with the last of its imports."""
+    if group["status"] == "expanded":
+        return not any(groups.count(group["_id"], status) for status in OPEN)
+    return bool(group["status"] == "failed")
 
 
 def _existing(hands: Hands, group_id: str) -> Document:

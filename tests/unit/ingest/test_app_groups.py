@@ -167,11 +167,16 @@ def test_a_page_that_nobody_gave_out_is_refused(query: str, status: int) -> None
 
 
 def test_cancel_is_for_what_is_under_way() -> None:
-    """Canceled it is shown so; one that is finished stays finished."""
-    with Door(groups=kept(status="expanding")) as door:
-        assert door.call("POST", f"{PATH}/{GROUP_ID}/cancel").json()["status"] == "canceled"
-    with Door(groups=kept(status="expanded")) as door:
-        assert door.call("POST", f"{PATH}/{GROUP_ID}/cancel").json()["status"] == "finished"
+    """Canceled it is shown so; one that is finished stays finished, and one that failed stays failed."""
+    error = {"code": "attachment_refused", "detail": "No.", "retryable": False}
+    for fields, status in (
+        ({"status": "expanding"}, "canceled"),
+        ({"status": "expanded"}, "finished"),
+        ({"status": "failed", "error": error}, "failed"),
+    ):
+        with Door(groups=kept(**fields)) as door:
+            assert door.call("POST", f"{PATH}/{GROUP_ID}/cancel").json()["status"] == status
+            assert (door.groups.documents[GROUP_ID]["status"] == "canceled") == (status == "canceled")
 
 
 def child(place: int) -> dict[str, Any]:

@@ -151,9 +151,12 @@ def test_a_persons_own_secret_is_not_written_down(folder: Folder) -> None:
     assert "export REDIS_URL=" in lines
 
 
-def test_an_env_file_names_no_stores_to_the_next_sandbox(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["a person's world = ours", "two\nlines", "\u2028", "\x0b\x85", "\udcff"], ids=ascii
+)
+def test_an_env_file_names_no_stores_to_the_next_sandbox(tmp_path: Path, name: str) -> None:
     """A sandbox that is started from a shell that has read DIR/env sees none of it, whatever its values hold."""
-    folder = Folder(tmp_path / "a person's world = ours")
+    folder = Folder(tmp_path / name)
     folder.open()
     before = shell_after("")
     after = shell_after(environment.for_shell(children(folder), {}))
@@ -173,6 +176,15 @@ def test_what_a_person_names_after_an_env_file_is_used(folder: Folder) -> None:
     assert kept["TOKEN_SECRETS"] == "s" * 32
     assert not environment.is_given(kept, "REDIS_URL")
     assert "MONGODB_URL" not in left_out
+
+
+@pytest.mark.parametrize(
+    "mark", ["", "no JSON", "[]", "null", "[" * 100_000, '{"REDIS_URL": 5}'], ids=lambda mark: mark[:8]
+)
+def test_a_mark_that_is_none_hides_nothing(mark: str) -> None:
+    """Whatever another release or a foreign hand left in the shell, what is set stays the person's own."""
+    given = {"REDIS_URL": "redis://db.example.com/0"}
+    assert environment.of_the_person({**given, environment.SHELL_MARK: mark}) == (given, [])
 
 
 def test_a_setting_is_named_as_it_was_given() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from common.documents.database import Document
 from common.documents.groups import new_group
 from common.queue.broker import door_client, producer
@@ -60,6 +62,19 @@ def test_a_group_is_canceled_for_the_sweeper_to_finish(imports: Imports) -> None
     assert kept is not None
     assert (kept["status"], kept["canceling"]) == ("canceled", True)
     assert imports.run("group", "cancel", CHILD).exit_code == 1
+
+
+@pytest.mark.parametrize(("group", "child"), [("failed", "queued"), ("expanded", "succeeded")])
+def test_a_group_that_has_ended_is_left_as_it_is(imports: Imports, group: str, child: str) -> None:
+    """One that failed, or whose last import has ended, cannot be canceled: exit code 1 says so, nothing changes."""
+    put(imports)
+    imports.db.import_groups.update_one({"_id": GROUP}, {"$set": {"status": group}})
+    imports.db.imports.update_one({"_id": CHILD}, {"$set": {"status": child}})
+    before = imports.db.import_groups.find_one({"_id": GROUP})
+    result = imports.run("group", "cancel", GROUP)
+    assert result.exit_code == 1
+    assert "has ended already" in result.output
+    assert imports.db.import_groups.find_one({"_id": GROUP}) == before
 
 
 def test_a_group_that_nobody_lists_is_found_and_woken(imports: Imports) -> None:
