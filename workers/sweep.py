@@ -79,7 +79,7 @@ class Sweeper:
             self._back("documents")
         except PyMongoError as error:
             # Workers could not renew while the store was away, so no lease is judged until one has passed.
-            self._judge_from = self._monotonic() + self._lease.total_seconds()
+            self._spare_leases(0)
             self._gone("documents", error)
         except redis.RedisError as error:
             if not self._mended(error):
@@ -105,9 +105,14 @@ class Sweeper:
         if self._last is not None:
             step = (now - self._last[0]).total_seconds() - (at - self._last[1])
             if abs(step) > STEP_SECONDS:
-                self._judge_from = at + MEASURE_SECONDS + self._lease.total_seconds()
+                self._spare_leases(MEASURE_SECONDS)
                 log.warning("clock of the store was set", seconds=round(step, 1))
         self._last = now, at
+
+    def _spare_leases(self, seconds: float) -> None:
+        """Judge no lease until so many seconds and one lease are over; what was to be longer stays so."""
+        until = self._monotonic() + seconds + self._lease.total_seconds()
+        self._judge_from = max(self._judge_from, until)
 
     # -- what MongoDB says is due ------------------------------------------------------------------------
 

@@ -323,3 +323,20 @@ def test_a_store_whose_clock_was_set_costs_no_worker_its_claim(world: World, ste
     world.wait(16)  # and then it dies
     world.sweeper.tick()
     assert (world.get(one)["status"], world.get(one)["deliveries"]) == ("queued", 1)
+
+
+def test_an_outage_does_not_cut_the_wait_after_a_set_clock_short(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is away just after its clock was set still leaves workers the minute to learn the new time."""
+    one = world.put()
+    world.sweeper.tick()
+    claim = world.claim(one)
+    world.set_by = timedelta(days=2)
+    world.sweeper.tick()
+    with monkeypatch.context() as away:
+        away.setattr(world.imports, "due_between", _raises)
+        world.sweeper.tick()
+    world.wait(LEASE.total_seconds() + 1)
+    world.sweeper.tick()
+    assert world.imports.renew(claim, now=world.clock(), lease=LEASE.total_seconds())
