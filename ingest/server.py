@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 
 from ingest import errors, headers
 from ingest.edge import GONE
+from ingest.errors import ProblemError, UnavailableError
 from ingest.spelling import AnswerTransport
 
 MAX_HEADER_BYTES = 32 * 1024
@@ -29,8 +30,6 @@ MAX_URL_BYTES = 16 * 1024
 DRAIN_BYTES = 4 * 2**20
 STALL_SECONDS = 30.0
 MOST_OF_PATH = 1_000  # bytes of a path that an answer names
-RETRY = {"unavailable": (("Retry-After", "1"),)}
-_LARGE = "Send at most 32 KB of headers."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +45,14 @@ class Bounds:
     connections: int = 1_000
 
 
-class RefusedError(Exception):
-    """The bytes of a request are refused before there is a request.
+class NotHttpError(Exception):
+    """The bytes are no request that could be told what is wrong with it: the answer is a bare 400 with these words.
 
-    With a `code` (a key of `errors.CODES`) the answer is a problem like every other; without one the bytes are
-    no HTTP, and the answer is the server's own 400 in a few words.
+    What is refused of a request is a ProblemError, answered like every other.
     """
 
-    def __init__(self, message: str, code: str | None = None) -> None:
-        self.code, self.message = code, message
-        super().__init__(message)
+
+Refusal = ProblemError | NotHttpError
 
 
 def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
@@ -78,8 +75,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.url = b""  # until a request names one
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._refusal: RefusedError | None = None
-        self._behind: RefusedError | None = None  # refused while an answer to what came before is not out
+        self._refusal: Refusal | None = None
+        self._behind: Refusal | None = None  # refused while an answer to what came before is not out
         self._between = True  # no request has begun, or the last one was received whole
         self._in_headers = True
         self._head = 0  # bytes of this request's headers so far
@@ -91,9 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin: a connection that says nothing has as long as one whose headers drip."""
         super().connection_made(transport)
         if len(self.connections) > self.bounds.connections:
-            self._refuse(
-                RefusedError("There are too many connections; try again in a moment.", "unavailable")
-            )
+            self._refuse(UnavailableError(1))
             return
         self._after("header", self.bounds.header_seconds, self._headers_late)
 
@@ -121,7 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head += len(data)
         self._parse(data)
         if self._in_headers and self._head > MAX_HEADER_BYTES and not self.transport.is_closing():
-            self._refuse(RefusedError(_LARGE, "headers_too_large"))
+            self._refuse(_too_large())
 
     def _parse(self, data: bytes) -> None:
         """Do as uvicorn does, but for an Upgrade: nobody has to grant one, and the request goes on as if none was asked.
@@ -143,7 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser, or we inside the parser, could not accept; nothing else is answered after it."""
-        self._refuse(self._refusal or RefusedError(msg))
+        self._refuse(self._refusal or NotHttpError(msg))
 
     def pause_writing(self) -> None:
         """Begin to count how long the caller takes nothing of its answer."""
@@ -172,16 +167,16 @@ class BoundedProtocol(HttpToolsProtocol):
         hosts = [value for name, value in self.headers if name == b"host"]
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if len(self.url) > MAX_URL_BYTES:
-            self._refusal = RefusedError("Send an address of at most 16 KB.", "uri_too_long")
+            self._refusal = ProblemError("uri_too_long", "Send an address of at most 16 KB.")
         elif size > MAX_HEADER_BYTES:
-            self._refusal = RefusedError(_LARGE, "headers_too_large")
+            self._refusal = _too_large()
         elif (version := self.parser.get_http_version()) not in ("1.0", "1.1"):
             # The parser takes HTTP/0.9, which the app would answer with a 500.
-            self._refusal = RefusedError("This version of HTTP is not spoken here.")
+            self._refusal = NotHttpError("This version of HTTP is not spoken here.")
         elif self.parser.get_method() == b"CONNECT":
-            self._refusal = RefusedError("This is no proxy.")
+            self._refusal = NotHttpError("This is no proxy.")
         elif len(hosts) > 1 or (version == "1.1" and not hosts):  # RFC 9112, 3.2
-            self._refusal = RefusedError("Send one Host header.")
+            self._refusal = NotHttpError("Send one Host header.")
         if self._refusal is not None:
             raise self._refusal  # the parser stops at this, and calls send_400_response
         self._in_headers, self._head = False, 0
@@ -225,7 +220,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is None and self._head == 0:
             self.transport.close()  # it never said anything, so it expects no answer
         else:
-            self._refuse(RefusedError("The headers did not arrive in time.", "request_timeout"))
+            self._refuse(ProblemError("request_timeout", "The headers did not arrive in time."))
 
     def _is_upgrade(self) -> bool:
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
@@ -233,7 +228,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _abort(self) -> None:
         self.transport.abort()
 
-    def _refuse(self, refused: RefusedError) -> None:
+    def _refuse(self, refused: Refusal) -> None:
         """Answer without the app, and close."""
         if self.transport.is_closing():
             return
@@ -252,7 +247,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
         self._end_with(refused)
 
-    def _end_with(self, refused: RefusedError) -> None:
+    def _end_with(self, refused: Refusal) -> None:
         path = self.url.partition(b"?")[0][:MOST_OF_PATH].decode("latin-1")
         self.transport.write(_written(refused, unquote(path)))
         self.transport.close()
@@ -266,10 +261,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timers.pop(name).cancel()
 
 
-def _written(refused: RefusedError, path: str) -> bytes:
+def _too_large() -> ProblemError:
+    return ProblemError("headers_too_large", "Send at most 32 KB of headers.")
+
+
+def _written(refused: Refusal, path: str) -> bytes:
     """Return the answer to what was refused, as it goes over the wire."""
-    if refused.code is None:
-        status, phrase, body = 400, "Bad Request", refused.message.encode("ascii")
+    if isinstance(refused, NotHttpError):
+        status, phrase, body = 400, "Bad Request", str(refused).encode("ascii")
         named = {
             "Content-Type": "text/plain; charset=utf-8",
             "Cache-Control": "no-store",
@@ -277,8 +276,7 @@ def _written(refused: RefusedError, path: str) -> bytes:
         }
     else:
         request_id = str(uuid.uuid4())
-        told = errors.ProblemError(refused.code, refused.message, headers=RETRY.get(refused.code, ()))
-        status, own, body = errors.problem(told, request_id=request_id, instance=path)
+        status, own, body = errors.problem(refused, request_id=request_id, instance=path)
         phrase = errors.CODES[refused.code].phrase
         named = {**dict(headers.answer(request_id=request_id, runtime=headers.runtime(0))), **dict(own)}
     named |= {"Content-Length": str(len(body)), "Connection": "close"}
