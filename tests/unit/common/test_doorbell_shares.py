@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-
-import fakeredis
 import pytest
 import redis
 
 from common.queue.broker import producer
 from common.queue.doorbells import AHEAD, FRESH_SECONDS, Doorbells
+from tests.unit.common.conftest import Clock, many
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 FETCHES, RENDERS, THREADS = 6, 3, 12  # the defaults
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def client() -> Iterator[redis.Redis]:
-    client = fakeredis.FakeRedis(version=7)
-    yield client
-    client.close()
 
 
 @pytest.fixture
@@ -41,10 +17,6 @@ def bells(client: redis.Redis, clock: Clock) -> Doorbells:
     return Doorbells(
         client, producer(client), per_organization=FETCHES, renders_per_organization=RENDERS, now=clock
     )
-
-
-def many(count: int, name: str = "i") -> list[tuple[str, datetime]]:
-    return [(f"{name}{number}", START + timedelta(seconds=number)) for number in range(count)]
 
 
 def out(client: redis.Redis, queue: str, organization: str) -> list[str]:

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-import fakeredis
 import pytest
 import redis
 
 from common.queue.broker import producer
 from common.queue.depth import depths, head_sent_at
 from common.queue.doorbells import BELL_SECONDS, Doorbells
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def client() -> Iterator[redis.Redis]:
-    client = fakeredis.FakeRedis(version=7)
-    yield client
-    client.close()
+from tests.unit.common.conftest import Clock, many
 
 
 @pytest.fixture
 def bells(client: redis.Redis, clock: Clock) -> Doorbells:
     return Doorbells(client, producer(client), per_organization=2, now=clock)
-
-
-def many(count: int, name: str = "i") -> list[tuple[str, datetime]]:
-    return [(f"{name}{number}", START + timedelta(seconds=number)) for number in range(count)]
 
 
 def waiting_in_queue(client: redis.Redis) -> int:
