@@ -24,7 +24,7 @@ from sandbox.output import Output
 from sandbox.ports import choose, is_free
 from sandbox.seed import Seeded, seed
 
-STORE_SECONDS = 60
+ANSWER_SECONDS = 60
 PRESENCE_SECONDS = 20
 RELEASE_SECONDS = 120
 
@@ -141,9 +141,10 @@ class World:
             )
 
     def _await(self, what: str, answers: Callable[[], bool]) -> None:
-        if not self.keeper.until(answers, what=f"{what} to answer", seconds=60):
+        if not self.keeper.until(answers, what=f"{what} to answer", seconds=ANSWER_SECONDS):
             raise Refused(
-                f"{what} did not answer within 60 s; the logs are in {self.folder.part('logs')}.", code=1
+                f"{what} did not answer within {ANSWER_SECONDS} s; the logs are in {self.folder.part('logs')}.",
+                code=1,
             )
 
     def _await_store(self, what: str, setting: str, url: str, answers: Callable[[str], bool]) -> None:
@@ -152,9 +153,9 @@ class World:
             self._await(what, lambda: answers(url))
             return
         named = f"{what} at {stores.address(url)}, which {variable} names,"
-        if not self.keeper.until(lambda: answers(url), what=f"{named} to answer", seconds=STORE_SECONDS):
+        if not self.keeper.until(lambda: answers(url), what=f"{named} to answer", seconds=ANSWER_SECONDS):
             raise Refused(
-                f"{named} did not answer within {STORE_SECONDS} s. Start it or mend {variable}; "
+                f"{named} did not answer within {ANSWER_SECONDS} s. Start it or mend {variable}; "
                 f"to use the embedded one instead: unset {variable}",
                 code=1,
             )

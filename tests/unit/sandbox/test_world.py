@@ -23,7 +23,7 @@ def test_a_named_store_that_is_silent_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The refusal names the variable, its host and port and the way out; so does the wait before it."""
-    monkeypatch.setattr(world, "STORE_SECONDS", 3)
+    monkeypatch.setattr(world, "ANSWER_SECONDS", 3)
     folder, output = Folder(tmp_path / "world"), Output(tmp_path)
     folder.open()
     options = Options(port=0, data=folder.path, pictures=None, sample=False, procfile=CHECKOUT / "Procfile")
