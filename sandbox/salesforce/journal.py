@@ -28,7 +28,7 @@ class Entry:
     client_id: str | None
     status: int
     fault: str | None
-    milliseconds: int
+    milliseconds: int  # until it could be answered; not what it took to send
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Journal:
         fault: str | None,
         began: float,
     ) -> None:
-        """Record one call; `began` is on the monotonic clock."""
+        """Record one call that is about to be answered; `began` is on the monotonic clock."""
         milliseconds = int((time.monotonic() - began) * 1000)
         with self._lock:
             self._entries.append(

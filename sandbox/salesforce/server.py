@@ -76,21 +76,21 @@ class Handler(BaseHTTPRequestHandler):
         began, client_id = time.monotonic(), api.sessions.client_of(call)
         fault = faults.take(method=call.method, path=call.path, client_id=client_id)
         few_enough = api.allowance.begin()
-        answer = None
         try:
             answer = self._answered(call, fault, few_enough)
-            self._send(answer, fault)
-        finally:
-            api.allowance.end()
+            # Before it is out, so that whoever has the answer finds the call.
             journal.note(
                 method=call.method,
                 path=call.path,
                 query=call.query.get("q"),
                 client_id=client_id,
-                status=0 if answer is None else answer.status,
+                status=answer.status,
                 fault=None if fault is None else fault.kind,
                 began=began,
             )
+            self._send(answer, fault)
+        finally:
+            api.allowance.end()
 
     def _answered(self, call: Call, fault: Fault | None, few_enough: bool) -> Answer:
         api = self.server.api

@@ -151,6 +151,15 @@ def test_a_session_ends_when_it_is_not_used(world: World) -> None:
     assert world.get("limits").json()[0]["errorCode"] == "INVALID_SESSION_ID"
 
 
+def test_a_call_is_recorded_before_its_answer_is_out(world: World) -> None:
+    """Whoever has an answer finds the call: reading them back right after it is no race."""
+    world.control("POST", "faults", {"kind": "stall", "after_bytes": 1, "seconds": 1})
+    with world.http.get(f"{world.url}/services/data/v65.0/limits", timeout=5, stream=True) as answer:
+        assert answer.raw.read(1)
+        login, limits = world.control("GET", "calls")
+        assert (login["fault"], limits["fault"]) == (None, "stall")
+
+
 def test_calls_are_recorded_without_a_secret(world: World) -> None:
     """What was asked, by whom and what came of it can be read back; no token and no secret can."""
     world.get("query", q="SELECT Id FROM Case")
