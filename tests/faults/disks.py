@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,3 +40,20 @@ def full(disk: Path) -> Iterator[None]:
         yield
     finally:
         filler.unlink()
+
+
+@contextmanager
+def read_only(disk: Path) -> Iterator[None]:
+    """Let nobody write, as a kernel does that has seen an error, and let them again."""
+    order = ["mount", "-o", "remount,ro", str(disk)]
+    # Refused while a file is open for writing: what is written under load leaves a gap soon.
+    for _ in range(500):
+        if subprocess.run(order, capture_output=True, check=False).returncode == 0:
+            break
+        time.sleep(0.01)
+    else:
+        subprocess.run(order, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)

@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.faults.disks import full, small_disk_at
+from tests.faults.disks import full, read_only, small_disk_at
 from tests.unit.workers.pictures import saved
 from tests.world import World
 
@@ -39,15 +38,6 @@ def world(small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     environ = {"BLOBS_URL": (small_disk / "blobs").as_uri()}
     with World(tmp_path_factory.mktemp("world"), environ=environ) as world:
         yield world
-
-
-@contextmanager
-def read_only(disk: Path) -> Iterator[None]:
-    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
 
 
 def in_trouble(world: World, name: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""Each fault that can befall a process, alone and again and again, while two hundred imports are posted.
+"""Each fault that can befall a process or its disk, alone and again and again, while two hundred imports are posted.
 
-The rows of the stores' troubles stand in their own files, with as many imports; here are those of processes.
+The rows of MongoDB, Redis and Salesforce stand in their own files, with as many imports.
 """
 
 from __future__ import annotations
@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.faults import crashing
+from tests.faults.disks import full, read_only, small_disk_at
 from tests.faults.posting import Stroke, all_succeeded, post_under
 from tests.faults.procfiles import rewired, world_of
+from tests.faults.test_clock import command as in_another_day
+from tests.faults.test_descriptors import no_descriptor_left
 from tests.faults.victims import VICTIMS, descendants, of
 from tests.world import World
 
@@ -24,6 +28,8 @@ STROKES = 4
 LEASE = {"LEASE_SECONDS": "8", "LEASE_RENEW_SECONDS": "2"}  # shorter than by default, to be waited for
 LONGER_THAN_A_LEASE = 12.0
 SHORT_OF_A_TIMEOUT = 2.0
+TROUBLE_SECONDS = 5.0
+ROOM = 64 << 20  # bytes for all blobs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -88,5 +94,47 @@ def test_two_hundred_imports_under_two_sweepers(tmp_path: Path) -> None:
     """Two sweepers find the same claims of killed workers, and do no harm to each other's work."""
     procfile = rewired(tmp_path / "processes", lambda _, line: line, "sweeper2: python -m workers.sweeper")
     with world_of(tmp_path / "world", procfile, **LEASE) as world:
+        post_under(world, IMPORTS, [sent("fetch worker", signal.SIGKILL)] * STROKES)
+        all_succeeded(world, IMPORTS)
+
+
+def test_two_hundred_imports_without_descriptors(tmp_path: Path) -> None:
+    """A fetch worker that can open nothing gives back what it took, and goes on when it can."""
+
+    def stroke(world: World) -> None:
+        (pid,) = world.workers("fetch")
+        with no_descriptor_left(pid):
+            time.sleep(TROUBLE_SECONDS)
+
+    with World(tmp_path / "world") as world:
+        post_under(world, IMPORTS, [stroke] * STROKES)
+        all_succeeded(world, IMPORTS)
+
+
+@pytest.mark.parametrize("trouble", [full, read_only])
+def test_two_hundred_imports_on_a_disk_in_trouble(
+    tmp_path: Path, trouble: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    """Blobs that find no room, or may not be written, are waited for; no record names what is not there."""
+    with small_disk_at(tmp_path / "disk", size=ROOM) as disk:
+        blobs = disk / "blobs"
+        blobs.mkdir()
+
+        def stroke(_: World) -> None:
+            with trouble(disk):
+                time.sleep(TROUBLE_SECONDS)
+
+        with World(tmp_path / "world", environ={"BLOBS_URL": blobs.as_uri()}) as world:
+            post_under(world, IMPORTS, [stroke] * STROKES)
+            all_succeeded(world, IMPORTS)
+
+
+def test_two_hundred_imports_in_other_days(tmp_path: Path) -> None:
+    """Processes whose clocks are days apart share leases, bells and waits all the same."""
+    points = tmp_path / "points"
+    for name in ("armed", "seen"):
+        (points / name).mkdir(parents=True)
+    procfile = rewired(tmp_path / "processes", in_another_day)
+    with world_of(tmp_path / "world", procfile, **{crashing.FOLDER: str(points)}) as world:
         post_under(world, IMPORTS, [sent("fetch worker", signal.SIGKILL)] * STROKES)
         all_succeeded(world, IMPORTS)
