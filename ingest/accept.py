@@ -49,6 +49,7 @@ async def accept(  # noqa: PLR0913 - all of it by keyword
     params: Mapping[str, Any],
     identity: Identity,
     *,
+    echo: str,
     imports: Ledger,
     ring: Callable[[str, Document], None],
     clock: Callable[[], datetime],
@@ -58,9 +59,9 @@ async def accept(  # noqa: PLR0913 - all of it by keyword
 ) -> Accepted:
     """Return the import as it was recorded: `queued`, or `failed` where it can never be carried out.
 
-    `params` is the echo, complete; `once` makes of the time of acceptance what an Idempotency-Key asks for.
+    `echo` is what is kept of `params`, as JSON text; `once` makes of the time of acceptance what an Idempotency-Key asks for.
     Raises what the store raises (nothing was accepted then, as far as anybody knows), PayloadTooLargeError
-    where the echo would not fit into a document, and KeyReusedError where the key came with another request.
+    for too large a `metadatas`, and KeyReusedError where the key came with another request.
     """
     now = clock()
     sent = dict(params)
@@ -71,7 +72,7 @@ async def accept(  # noqa: PLR0913 - all of it by keyword
         new_id(),
         organization_id=identity.organization_id,
         user_id=identity.user_id,
-        params=parameters.frozen(sent),
+        params=echo,
         import_type=parameters.text(sent, "import_type"),
         album_id=parameters.text(sent, "album_id"),
         filename=parameters.text(sent, "filename"),

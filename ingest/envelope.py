@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from ingest.bodies import first_header, judge_framing
 from ingest.budget import Budget
 from ingest.traffic import Traffic
 
+LONG_ANSWER = 256 * 1024  # bytes: longer than any page; only the echo of a large body is
 PROBES = ("/livez", "/readyz", "/metrics")
 
 log = structlog.get_logger(__name__)
@@ -56,7 +58,7 @@ class Envelope:
         for name, value in resp.context.own:
             resp.set_header(name, value)
         if resp.data and takes_gzip(req):
-            resp.data = gzip.compress(resp.data, 6, mtime=0)
+            resp.data = gzipped(resp.data)
             resp.set_header("Content-Encoding", "gzip")
         route = req.uri_template or "none"  # the template, never the path: an id is data
         self._traffic.saw(req.method, route, resp.status_code, seconds)
@@ -80,6 +82,14 @@ class Envelope:
         identity = req.context.identity
         succeeded = identity is not None and resp.status_code < 300
         return headers.answer(**made, token=self._authenticator.renewed(identity) if succeeded else None)
+
+
+def gzipped(body: bytes) -> bytes:
+    """Compress an answer; one that is long with less care, which takes a quarter of the time."""
+    if len(body) <= LONG_ANSWER:
+        return gzip.compress(body, 6, mtime=0)
+    writer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS, strategy=zlib.Z_HUFFMAN_ONLY)
+    return writer.compress(body) + writer.flush()
 
 
 def takes_gzip(req: Request) -> bool:

@@ -37,6 +37,7 @@ CODES: dict[str, Kind] = {
     "parameters_conflict": Kind(400, "Bad Request", "A parameter is used in two ways"),
     "parameters_too_deep": Kind(400, "Bad Request", "The parameters are nested too deep"),
     "parameters_too_wide": Kind(400, "Bad Request", "The parameters have too many names"),
+    "parameters_too_many": Kind(400, "Bad Request", "The parameters are too many"),
     "idempotency_key_invalid": Kind(400, "Bad Request", "The Idempotency-Key cannot be used"),
     "unauthenticated": Kind(401, "Unauthorized", "Access denied"),
     "forbidden": Kind(403, "Forbidden", "Not allowed"),

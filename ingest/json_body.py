@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from typing import Any, NoReturn
 
 from ingest.errors import BadRequestError
 
 LEVELS = 100
 DIGITS = 4_300  # Python's own limit for one integer, stated so that no setting of the interpreter raises it
+VALUES = 8_192  # of one document; each costs more than its bytes, and a megabyte can hold half a million
+_OPENINGS_TOO_DEEP = re.compile(rb"(?:\s*+(?:\[|\{\s*+:)){%d}" % (LEVELS + 1))  # of JSON without its strings
+LONG = 100  # digits; reading and writing a longer integer costs the square of them
+ALL_LONG_DIGITS = 43_000  # of all longer integers of one document
 
 
 def parsed(body: bytes) -> dict[str, Any]:
     """Return a JSON document; one that is no object stands under `_json`. An empty body is `{}`.
 
-    Raises BadRequestError (`json_malformed`, `parameters_too_deep`).
+    Raises BadRequestError (`json_malformed`, `parameters_too_deep`, `parameters_too_many`).
     """
     if not body:
         return {}
     if body.startswith(codecs.BOM_UTF8):
         raise BadRequestError("json_malformed", "The body begins with a byte order mark.")
+    if _most_values(body) > VALUES:
+        _check_size(body)
     try:
-        document = json.loads(body.decode(), parse_constant=_constant, parse_int=_integer)
+        document = json.loads(body.decode(), parse_constant=_constant, parse_int=_Integers())
     except UnicodeDecodeError:
         raise BadRequestError("json_malformed", "The body is not UTF-8.") from None
     except json.JSONDecodeError as error:
@@ -38,6 +45,22 @@ def parsed(body: bytes) -> dict[str, Any]:
         raise _too_deep() from None
     _check(document, LEVELS)
     return document if isinstance(document, dict) else {"_json": document}
+
+
+def _check_size(body: bytes) -> None:
+    """Refuse too many values, before any is made. Signs in strings do not count."""
+    without_escapes = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside = without_escapes.split(b'"', 4 * VALUES)[::2]  # each value may be a text, and have a name
+    bare = b"".join(outside)
+    if len(outside) > 2 * VALUES or _most_values(bare) > VALUES:
+        if _OPENINGS_TOO_DEEP.match(bare):
+            raise _too_deep()
+        raise BadRequestError("parameters_too_many", f"Send at most {VALUES} values.")
+
+
+def _most_values(text: bytes) -> int:
+    """Return how many values JSON text holds at most: one, and another behind each of these signs."""
+    return 1 + text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def _check(value: Any, levels: int) -> None:
@@ -65,10 +88,20 @@ def _constant(_name: str) -> NoReturn:
     raise BadRequestError("json_malformed", "NaN and Infinity are not JSON.")
 
 
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > DIGITS:
-        raise _too_long()
-    return int(digits)
+class _Integers:
+    """Reads the integers of one document."""
+
+    def __init__(self) -> None:
+        self._left = ALL_LONG_DIGITS
+
+    def __call__(self, digits: str) -> int:
+        if len(digits) > LONG:
+            if len(digits.lstrip("-")) > DIGITS:
+                raise _too_long()
+            self._left -= len(digits)
+            if self._left < 0:
+                raise BadRequestError("parameters_too_many", "Send fewer integers of so many digits.")
+        return int(digits)
 
 
 def _too_long() -> BadRequestError:

@@ -17,9 +17,7 @@ import re
 from typing import Any
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_STRING_OR_ODD_NUMBER = re.compile(
-    r'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.])(\d)(e[+-]\d+)|-?Infinity|NaN', re.DOTALL
-)
+_ODD_NUMBER = re.compile(r"(?<![\d.])(\d)(e[+-]\d+)|-?Infinity|NaN")
 _SIGNS_OF_ODD_NUMBERS = ("e+", "e-", "Infinity", "NaN")
 _ESCAPES = (
     ("<", "\\u003c"),
@@ -33,8 +31,8 @@ _ESCAPES = (
 def write(value: Any) -> str:
     """Return `value` (dict with text keys, list, text, number, bool, None) as compact JSON, not yet escaped."""
     text = _ENCODER.encode(value)
-    if any(sign in text for sign in _SIGNS_OF_ODD_NUMBERS):
-        return _STRING_OR_ODD_NUMBER.sub(_mended, text)
+    if any(sign in text for sign in _SIGNS_OF_ODD_NUMBERS) and _has_odd_number(value):
+        return _with_plain_numbers(text)
     return text
 
 
@@ -46,12 +44,42 @@ def escape(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def escaped_size(text: str) -> int:
+    """Return how many bytes `escape` makes of a text at most, without making them."""
+    return len(text.encode("utf-8", "backslashreplace")) + 5 * sum(
+        text.count(character) for character, _ in _ESCAPES
+    )
+
+
 def encoded(value: Any) -> bytes:
     """Return `value` as the bytes of an answer."""
     return escape(write(value))
 
 
+def _has_odd_number(value: Any) -> bool:
+    """Tell whether a float in it is written as JSON or Rails would not; most signs of one stand in strings."""
+    waiting: list[Any] = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, (list, tuple)):
+            waiting += part
+        elif isinstance(part, float) and any(sign in repr(part) for sign in ("e", "n")):
+            return True
+    return False
+
+
+def _with_plain_numbers(text: str) -> str:
+    """Mend what stands outside strings: every other piece between quotes, once escaped quotes are out of the way.
+
+    Controls stand for the escapes meanwhile, since the writer leaves none in its text. An expression that reads
+    strings as well would take a fifth of a second for a megabyte of backslashes.
+    """
+    pieces = text.replace("\\\\", "\0").replace('\\"', "\1").split('"')
+    pieces[::2] = [_ODD_NUMBER.sub(_mended, piece) for piece in pieces[::2]]
+    return '"'.join(pieces).replace("\1", '\\"').replace("\0", "\\\\")
+
+
 def _mended(match: re.Match[str]) -> str:
-    if match[1]:
-        return f"{match[1]}.0{match[2]}"
-    return match[0] if match[0].startswith('"') else "null"
+    return f"{match[1]}.0{match[2]}" if match[1] else "null"

@@ -22,7 +22,7 @@ ACTION = "create"
 JSON_TYPES = frozenset({"application/json", "text/x-json", "application/jsonrequest"})
 FORM_TYPE = "application/x-www-form-urlencoded"
 MULTIPART_TYPE = "multipart/form-data"
-LARGEST_ECHO = 12 * 2**20  # bytes: the store takes 16 MiB for the whole import, and a NUL is written as six
+LARGEST_ECHO = 3 * 2**20  # bytes of the answer, in which a NUL or a `<` of the body is written as six
 _MEDIA_TYPE_END = re.compile(r"[;,]")
 
 
@@ -41,7 +41,7 @@ def merged(
     """
     sent = query if isinstance(query, bytes) else query.encode("utf-8", "surrogatepass")
     params = _of_body(body, content_type) | rack.query(sent)
-    params = {name: _without_nulls(value) for name, value in params.items()}
+    _drop_nulls_of_arrays(params)
     params |= {"controller": CONTROLLER, "action": ACTION}
     if format is not None:
         params["format"] = format
@@ -57,10 +57,10 @@ def text(params: dict[str, Any], name: str) -> str | None:
 def frozen(value: Any) -> str:
     """Return parameters, or one of them, as the JSON text that the import's document keeps.
 
-    Raises PayloadTooLargeError where the text would not fit into a document of the store.
+    Raises PayloadTooLargeError for one that is shown as too many bytes.
     """
     written = json_text.write(value)
-    if len(written) * 4 > LARGEST_ECHO and len(written.encode()) > LARGEST_ECHO:
+    if len(written) * 6 > LARGEST_ECHO and json_text.escaped_size(written) > LARGEST_ECHO:
         raise PayloadTooLargeError(LARGEST_ECHO)
     return written
 
@@ -79,10 +79,13 @@ def _of_body(body: bytes, content_type: str | None) -> dict[str, Any]:
     raise UnsupportedMediaTypeError("Send a form, JSON or multipart/form-data.")
 
 
-def _without_nulls(value: Any) -> Any:
-    """Return plain hashes and arrays, without the nulls of arrays; those of hashes stay."""
-    if isinstance(value, dict):
-        return {name: _without_nulls(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_without_nulls(part) for part in value if part is not None]
-    return value
+def _drop_nulls_of_arrays(params: dict[str, Any]) -> None:
+    """Take the nulls out of arrays, however deep; those of hashes stay."""
+    waiting: list[Any] = [params]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            value[:] = parts = [part for part in value if part is not None]
+        else:
+            parts = value.values()
+        waiting += [part for part in parts if isinstance(part, (dict, list))]

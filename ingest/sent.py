@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from falcon.asgi import Request
@@ -15,13 +16,17 @@ from ingest.edge import FORMAT
 _IN_A_THREAD = 16 * 1024  # bytes of parameters beyond which reading them would hold up other requests
 
 
-async def sent_with(
-    req: Request, *, max_bytes: int, seconds: float, digested: bool = False
-) -> tuple[dict[str, Any], str]:
-    """Return the parameters of a POST in the order of their echo, and their digest where one is wanted.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The parameters of a POST in the order of their echo, the echo as it is kept, and their digest where wanted."""
 
-    Raises what `bodies` and `params` raise.
-    """
+    params: dict[str, Any]
+    echo: str
+    digest: str
+
+
+async def sent_with(req: Request, *, max_bytes: int, seconds: float, digested: bool = False) -> Sent:
+    """Read what a POST was sent with. Raises what `bodies` and `params` raise."""
     body = await read_body(req, max_bytes=max_bytes, seconds=seconds)
     sent = {
         "body": body,
@@ -34,6 +39,6 @@ async def sent_with(
     return _read(sent, digested)
 
 
-def _read(sent: Mapping[str, Any], digested: bool) -> tuple[dict[str, Any], str]:
+def _read(sent: Mapping[str, Any], digested: bool) -> Sent:
     merged = params.merged(**sent)
-    return merged, idempotency.digest(merged) if digested else ""
+    return Sent(merged, params.frozen(merged), idempotency.digest(merged) if digested else "")

@@ -62,14 +62,14 @@ class GroupsResource:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Accept a group. The answer says only that it is written down; what it brings, GET tells."""
-        sent, _ = await sent_with(req, max_bytes=self._max_body_bytes, seconds=self._body_seconds)
+        sent = await sent_with(req, max_bytes=self._max_body_bytes, seconds=self._body_seconds)
         identity = req.context.identity
         if (mode := dry_run.mode_of(req)) is not None:
-            resp.data = await dry_run.of_group(sent, identity, mode=mode, asking=self._asking)
+            resp.data = await dry_run.of_group(sent.params, identity, mode=mode, asking=self._asking)
             return
         async with req.context.budget.spend():
             group = await accept_group(
-                sent,
+                sent.params,
                 identity,
                 groups=self._groups,
                 ring=self._ring,

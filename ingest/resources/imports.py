@@ -77,17 +77,20 @@ class ImportsResource:
     async def on_post(self, req: Request, resp: Response) -> None:
         """Accept an import. The answer says only that it is written down; what becomes of it, GET tells."""
         key = idempotency.key_of(req.scope["headers"])
-        merged, digest = await sent_with(
+        sent = await sent_with(
             req, max_bytes=self._max_body_bytes, seconds=self._body_seconds, digested=key is not None
         )
         if (mode := dry_run.mode_of(req)) is not None:
-            resp.data = await dry_run.of_import(merged, req.context.identity, mode=mode, asking=self._asking)
+            resp.data = await dry_run.of_import(
+                sent.params, req.context.identity, mode=mode, asking=self._asking
+            )
             return
-        once = None if key is None else lambda now: Once(key, digest, until=now + self._keys_kept)
+        once = None if key is None else lambda now: Once(key, sent.digest, until=now + self._keys_kept)
         async with req.context.budget.spend():
             accepted = await accept(
-                merged,
+                sent.params,
                 req.context.identity,
+                echo=sent.echo,
                 imports=self._imports,
                 ring=self._ring,
                 clock=self._clock,
