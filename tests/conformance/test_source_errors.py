@@ -10,7 +10,7 @@ from workers.failures import Failure, Permanent, Throttled, Transient
 
 P, T, W = Permanent, Transient, Throttled
 REST: dict[str, tuple[type[Failure], str]] = {
-    "INVALID_SESSION_ID": (T, "salesforce_session_refused"),
+    "INVALID_SESSION_ID": (W, "salesforce_session_refused"),
     "REQUEST_LIMIT_EXCEEDED": (W, "salesforce_quota"),
     "API_DISABLED_FOR_ORG": (P, "attachment_refused"),
     "API_CURRENTLY_DISABLED": (P, "attachment_refused"),
@@ -68,3 +68,38 @@ def test_an_error_of_a_login(world: World, code: str) -> None:
         source.visit(record_id, deadline=in_time()).describe()
     assert caught.value.code == LOGIN[code]
     source.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code"),
+    [
+        (429, "Too many requests for this org", "salesforce_busy"),
+        (429, "", "salesforce_busy"),
+        (429, "ConcurrentPerOrgLongTxn Limit exceeded.", "salesforce_busy"),
+        (403, "ConcurrentRequests (Concurrent API Requests) Limit exceeded.", "salesforce_busy"),
+        (400, "Slow down", "salesforce_busy"),
+        (429, "TotalRequests Limit exceeded.", "salesforce_quota"),
+        (403, "TotalRequests Limit exceeded.", "salesforce_quota"),
+        (403, "Some other text", "salesforce_quota"),
+        (400, "TotalRequests Limit exceeded.", "salesforce_quota"),
+    ],
+)
+def test_a_429_is_a_busy_answer_whatever_its_code(world: World, status: int, message: str, code: str) -> None:
+    """Only what names the total, or comes as 403, is the day's total; the rest is over in seconds."""
+    record_id = world.add()
+    body = [{"message": message, "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+    world.spoil("status", status=status, body=body, path="/sobjects/", times=None)
+    with pytest.raises(Throttled) as caught:
+        world.fetch(record_id)
+    assert caught.value.code == code
+    assert (caught.value.probe_after <= 15) == (code == "salesforce_busy")
+
+
+def test_a_429_waits_as_long_as_it_says(world: World) -> None:
+    """Retry-After of a busy answer is honoured, whatever its code."""
+    record_id = world.add()
+    body = [{"message": "Slow down", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+    world.spoil("status", status=429, body=body, headers={"Retry-After": "3"}, path="/sobjects/", times=None)
+    with pytest.raises(Throttled) as caught:
+        world.fetch(record_id)
+    assert (caught.value.probe_after, caught.value.probe_cap) == (3, 3)

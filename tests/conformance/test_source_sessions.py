@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.salesforce.api import Api
 from tests.conformance.organization import PICTURE, World, in_time, organization_at
-from workers.failures import Failure, Throttled, Transient
+from workers.failures import Failure, Throttled
 from workers.sources.salesforce.sessions import BURST
 
 
@@ -85,15 +85,15 @@ def test_a_call_that_is_repeated_asks_the_same(world: World, monkeypatch: pytest
     assert first["accept-encoding"] == "identity"
 
 
-def test_a_session_refused_twice_counts_an_attempt(world: World) -> None:
-    """With 401 for ever an attempt makes one new login and three calls at most, then gives up."""
+def test_a_session_refused_twice_is_about_the_organization(world: World) -> None:
+    """With 401 for ever an import makes one new login and three calls at most, then waits; nothing is counted."""
     record_id = world.add()
     world.fetch(record_id)
     world.spoil("status", status=401, body="<html>not even JSON</html>", path="/sobjects/", times=None)
     visit = world.source.visit(record_id, deadline=in_time())
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(Throttled) as caught:
         visit.describe()
-    assert caught.value.code == "salesforce_session_refused"
+    assert (caught.value.code, caught.value.scope) == ("salesforce_session_refused", "organization")
     assert (world.asked_to_log_in, visit.calls) == (2, 2)
 
 
@@ -111,6 +111,47 @@ def test_sessions_refused_for_ever_bound_the_logins(world: World) -> None:
     assert codes[-1] == "salesforce_unavailable"
     world.heal()
     clock.now += 5  # one login more is allowed by then: healed is healed
+    assert source.visit(record_id, deadline=in_time()).describe().size == len(PICTURE)
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("This session is not valid for use with the REST API", "API Enabled"),
+        ("This session is not valid for use with the API", "OAuth scope"),
+        ("High-assurance session required", "session security level"),
+        ("The session level is too low for this operation", "session security level"),
+        ("Your IP address is not allowed to use this session", "login IP ranges"),
+        ("IP restricted or invalid login hours", "login IP ranges"),
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_fresh_session_that_is_refused_needs_an_administrator(
+    world: World, threads: ThreadPoolExecutor, status: int, message: str, advice: str
+) -> None:
+    """A hundred imports wait and count nothing, one login is tried a minute, and the reason says what to change."""
+    record_id, clock = world.add(), Clock()
+    source = organization_at(world.url, monotonic=clock)
+    body = [{"message": message, "errorCode": "INVALID_SESSION_ID"}]
+    world.spoil("status", status=status, body=body, path="/services/data/", times=None)
+
+    def refused(_: int) -> tuple[str, float, float]:
+        with pytest.raises(Throttled) as caught:
+            source.visit(record_id, deadline=in_time()).describe()
+        assert advice in caught.value.detail
+        return caught.value.waiting_for, caught.value.probe_after, caught.value.probe_cap
+
+    assert set(threads.map(refused, range(100))) == {("salesforce_session", 60, 60)}
+    assert world.asked_to_log_in == 1
+    clock.now += 59
+    refused(0)
+    assert world.asked_to_log_in == 1
+    clock.now += 2
+    refused(0)
+    assert world.asked_to_log_in == 2
+    world.heal()
+    clock.now += 61
     assert source.visit(record_id, deadline=in_time()).describe().size == len(PICTURE)
     source.close()
 

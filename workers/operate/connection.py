@@ -35,6 +35,8 @@ _OBJECTS = (
 _ADVICE = {
     "salesforce_credentials": "Setup > App Manager (or External Client App Manager) > the app > OAuth settings: check"
     " id and secret, the flow, and the user it runs as.",
+    "salesforce_session_refused": "Setup > the app > OAuth scopes (api) and IP relaxation; Setup > Profiles > the"
+    " integration user's > Session Settings and Login IP Ranges.",
     "salesforce_certificate": "Check the URL; name your own authorities with SALESFORCE_CA_FILE.",
     "salesforce_api_version": "Choose another with `imports organization update ID --api-version V`.",
     "attachment_refused": "Setup > Permission Sets > the integration user's > System Permissions: API Enabled.",

@@ -25,7 +25,11 @@ from workers.operate.printing import Json, Trouble, answer, shown, table
 PROCESSES = ("fetch", "render", "sweeper")
 NEEDED = ("jpg", "zlib", "littlecms2")  # thumbnails cannot be made without them
 WELCOME = ("webp", "libtiff", "jpg_2000", "avif")  # without one its own format is refused as unsupported
-NEEDS_A_PERSON = "salesforce_credentials"
+# What closes a breaker until a person changes something, and where: ours or in Salesforce.
+NEEDS_A_PERSON = {
+    "salesforce_credentials": "`imports organization update {id}`, see --help.",
+    "salesforce_session": "Change it in Salesforce's Setup; `imports organization check {id}` tells whether it is right.",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -118,6 +122,6 @@ def _organization(hands: Hands, organization: Document) -> Check:
     if gate is None:
         return Check(label, "ok", "its gate is open.")
     again = shown(gate["probe_at"], hands.settings.time_zone)
-    if gate["waiting_for"] == NEEDS_A_PERSON:
-        return Check(label, "bad", gate["detail"], f"`imports organization update {identity}`, see --help.")
+    if gate["waiting_for"] in NEEDS_A_PERSON:
+        return Check(label, "bad", gate["detail"], NEEDS_A_PERSON[gate["waiting_for"]].format(id=identity))
     return Check(label, "warning", gate["detail"], f"Nothing; it is tried again at {again}.")

@@ -134,9 +134,16 @@ class Attempt:
             session = self.org.sessions.current(self.deadline)
             outcome = self._tried(call, session, deadline)
             if not isinstance(outcome, _Amiss):
+                self.org.sessions.confirm(session)
                 return outcome
             verdict = outcome.verdict
-            if isinstance(verdict, SessionRefusedError) and not self._logged_in_again:
+            if isinstance(verdict, Permanent):
+                self.org.sessions.confirm(session)
+            if (
+                isinstance(verdict, SessionRefusedError)
+                and not self._logged_in_again
+                and not self.org.sessions.is_unproven(session)
+            ):
                 self._logged_in_again = True
                 self.org.sessions.refused(session)
             elif outcome.died_idle and not repeated:
@@ -195,7 +202,10 @@ class Attempt:
         if isinstance(verdict, TroubleError):
             raise self._placed(verdict, session)
         if isinstance(verdict, SessionRefusedError):
-            raise Transient("salesforce_session_refused", "Salesforce refused two sessions, one of them new.")
+            self.org.sessions.refuse_logins(
+                session, verdict.fresh, seconds=verdict.fresh.probe_after if verdict.lasting else 0.0
+            )
+            raise verdict.fresh
         if isinstance(verdict, MovedError):
             self.org.moved(session)
             raise Transient(

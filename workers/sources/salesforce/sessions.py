@@ -62,6 +62,7 @@ class Sessions:
         self._admit = admit
         self._lock = threading.Lock()
         self._current: Session | None = None
+        self._unproven: Session | None = None  # our own login's, which no call has succeeded with yet
         self._gone: str | None = None  # the token that was refused last: another process may still offer it
         self._failure: Callable[[], Failure] | None = None
         self._failed_at = self._good_again_at = float("-inf")
@@ -79,11 +80,29 @@ class Sessions:
         finally:
             self._lock.release()
 
+    def confirm(self, session: Session) -> None:
+        """Note that Salesforce takes a session."""
+        if self._unproven is session:
+            self._unproven = None
+
+    def is_unproven(self, session: Session) -> bool:
+        """Tell whether our own login brought a session that no call has succeeded with yet."""
+        return self._unproven is session
+
     def refused(self, session: Session) -> None:
         """Note that Salesforce no longer takes a session; said of an older one it changes nothing."""
         with self._lock:
             if self._current is session:
                 self._current, self._gone = None, session.token
+        self._shared.forget(session.token)
+
+    def refuse_logins(self, session: Session, failure: Throttled, *, seconds: float) -> None:
+        """Make no login for so long: the session of the last one was refused, as the next one's would be."""
+        with self._lock:  # in one step, or a thread that waits for a session would log in between
+            if self._current is session:
+                self._current, self._gone = None, session.token
+            self._remember(_again(failure), seconds)
+        self._shared.write(_kept(failure, seconds))
         self._shared.forget(session.token)
 
     def _wait_for_turn(self, deadline: Deadline) -> None:
@@ -145,6 +164,7 @@ class Sessions:
             self._remember(_again(failure), 0.0)
             raise
         self._shared.write(Kept(session.token, session.instance.url))
+        self._unproven = session
         return session
 
     def _remember(self, failure: Callable[[], Failure], seconds: float) -> None:

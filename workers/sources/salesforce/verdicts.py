@@ -24,7 +24,7 @@ from workers.failures import Failure, Permanent, Throttled, Transient
 from workers.sources.salesforce.answers import Refusal
 
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
-ORGANIZATION, QUOTA = "salesforce", "salesforce_quota"
+ORGANIZATION, QUOTA, SESSION = "salesforce", "salesforce_quota", "salesforce_session"
 
 
 class TroubleError(Exception):
@@ -44,7 +44,15 @@ class TroubleError(Exception):
 
 
 class SessionRefusedError(Exception):
-    """401: the session is no longer good; one new login may mend it."""
+    """The session is no longer good; one new login may mend it.
+
+    `fresh` is the failure where it was a new one; `lasting` says that its answer named what an administrator has to
+    change, so that another login before the next probe is of no use.
+    """
+
+    def __init__(self, fresh: Throttled, *, lasting: bool) -> None:
+        self.fresh, self.lasting = fresh, lasting
+        super().__init__(fresh.code)
 
 
 class MovedError(Exception):
@@ -104,6 +112,19 @@ def _busy(refusal: Refusal) -> Throttled:
     )
 
 
+def _session(detail: str, *, probe_after: float = 60.0) -> Callable[[Refusal], SessionRefusedError]:
+    return lambda _: SessionRefusedError(
+        Throttled(
+            "salesforce_session_refused",
+            detail,
+            waiting_for=SESSION,
+            probe_after=probe_after,
+            probe_cap=60,
+        ),
+        lasting=probe_after == 60.0,
+    )
+
+
 def _out_of_order(refusal: Refusal) -> TroubleError:
     return TroubleError(
         "salesforce_unavailable",
@@ -151,6 +172,25 @@ _misunderstood = _permanent(
     "salesforce_request_refused",
     "Salesforce refuses the call as one it does not understand; check the API version, then report this.",
 )
+_no_api_session = _session(
+    "Salesforce gives the integration user sessions that may not use the REST API: give the app the OAuth scope"
+    " `api`, and the user the permission API Enabled."
+)
+_low_assurance = _session(
+    "Salesforce asks the integration user for a session of high assurance, which an API login never has: set the"
+    " session security level that its profile, or the policy of the app, requires to Standard."
+)
+_wrong_address = _session(
+    "Salesforce takes no session from the workers' address: add it to the login IP ranges of the integration user's"
+    " profile, or relax the IP restrictions of the app."
+)
+# What this one says can also be a session that was ended a moment after it was made, which is over at once:
+# so it is first asked again soon.
+_refused_session = _session(
+    "Salesforce refuses each session that it has just given: check the app's OAuth scope `api`, the user's permission"
+    " API Enabled, its login IP ranges, and the session security level that is required of it.",
+    probe_after=5.0,
+)
 _locked = _transient("salesforce_record_busy", "Salesforce was busy with the record.")
 _lost = _transient(
     "salesforce_listing_lost", "Salesforce no longer knows the listing that was under way; it is begun anew."
@@ -160,9 +200,24 @@ _odd = _transient("answer_not_a_file", "Salesforce answered with something that 
 TABLE: tuple[Row, ...] = (
     #   status                code                         text             verdict
     Row((), "REQUEST_LIMIT_EXCEEDED", "concurrent", _busy),
-    Row((), "REQUEST_LIMIT_EXCEEDED", "", _quota),
+    Row((), "REQUEST_LIMIT_EXCEEDED", "totalrequests", _quota),
+    Row((403,), "REQUEST_LIMIT_EXCEEDED", "", _quota),
+    Row((), "REQUEST_LIMIT_EXCEEDED", "", _busy),
     Row((429,), "", "", _busy),
-    Row((401,), "", "", lambda _: SessionRefusedError()),
+    *(
+        Row(statuses, code, text, verdict)
+        for statuses, code in (((401,), ""), ((403,), "INVALID_SESSION_ID"))
+        for text, verdict in (
+            ("not valid for use", _no_api_session),
+            ("assurance", _low_assurance),
+            ("session level", _low_assurance),
+            ("session security", _low_assurance),
+            ("ip address", _wrong_address),
+            ("ip range", _wrong_address),
+            ("ip restrict", _wrong_address),
+            ("", _refused_session),
+        )
+    ),
     Row((range(300, 400),), "", "", lambda _: MovedError()),
     Row((), "ENTITY_IS_DELETED", "", _deleted),
     Row((410,), "", "", _retired),

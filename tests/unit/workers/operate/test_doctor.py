@@ -106,6 +106,7 @@ def test_a_closed_gate_is_told(world: Imports) -> None:
     gate = {"code": "c", "detail": "Told by the gate.", "since": 0, "probe_at": None, "wait": 60}
     for waiting_for, state, code in (
         ("salesforce_credentials", "bad", 1),
+        ("salesforce_session", "bad", 1),
         ("salesforce_quota", "warning", 0),
     ):
         change = {"$set": {"gate": {**gate, "waiting_for": waiting_for}}}
