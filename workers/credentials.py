@@ -2,13 +2,33 @@
 
 Fernet (AES-128-CBC with HMAC-SHA256): the first of CREDENTIALS_KEYS encrypts, all of them decrypt. What is
 kept is text, so that a document of the store holds it as it is.
+
+A secret is sealed together with its owner: the organization, the addresses that it may be sent to, and its name.
+Who can write to the store but has no key could otherwise copy another organization's secret into a document of
+their own, and a worker would send it to their address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+_SEALED = "sealed:"  # what releases before 0.2 kept has no such beginning, and no owner
+
+Owner = Mapping[str, str | None]
+
+
+def owner(organization_id: str, source: Mapping[str, Any], name: str) -> Owner:
+    """Return to whom a secret of an organization belongs: `source` is that part of its document."""
+    return {
+        "organization_id": organization_id,
+        "login_url": source.get("login_url"),
+        "instance_url": source.get("instance_url"),
+        "name": name,
+    }
 
 
 class CredentialsError(Exception):
@@ -38,12 +58,29 @@ class Credentials:
         except (InvalidToken, UnicodeDecodeError):
             raise _unreadable() from None
 
-    def rotate(self, kept: str) -> str:
-        """Return a kept text encrypted anew under the first key. Raises CredentialsError if no key fits."""
-        try:
-            return self._keys().rotate(kept.encode()).decode("ascii")
-        except InvalidToken:
-            raise _unreadable() from None
+    def seal(self, secret: str, owner: Owner) -> str:
+        """Return the text under which a secret may be kept for its owner alone. Raises CredentialsError without a key."""
+        return _SEALED + self.encrypt(json.dumps({"owner": dict(owner), "secret": secret}))
+
+    def unseal(self, kept: str, owner: Owner) -> str:
+        """Return the secret of an owner; one that an earlier release kept has none and is taken as it is.
+
+        Raises CredentialsError if no key fits, or if it was sealed for another owner.
+        """
+        if not self.is_sealed(kept):
+            return self.decrypt(kept)
+        sealed: dict[str, Any] = json.loads(self.decrypt(kept.removeprefix(_SEALED)))
+        if sealed["owner"] != dict(owner):
+            raise CredentialsError(
+                "The credential was kept for another organization or another Salesforce address, so it is not sent"
+                " to this one: give it anew with `imports organization update`."
+            )
+        return str(sealed["secret"])
+
+    @staticmethod
+    def is_sealed(kept: str) -> bool:
+        """Tell whether a kept text names its owner."""
+        return kept.startswith(_SEALED)
 
     def _keys(self) -> MultiFernet:
         if self._fernet is None:

@@ -52,6 +52,8 @@ class RedisSession:
         self, client: redis.Redis, credentials: Credentials, organization_id: str, *, version: object
     ) -> None:
         self._client, self._credentials = client, credentials
+        # A session that was copied from another organization's key would fetch that one's attachments.
+        self._owner = {"organization_id": organization_id, "session": str(version)}
         self._key = f"imports:session:{organization_id}:{version}"
         self._logins = f"imports:logins:{organization_id}"
         self._drop = client.register_script(_IF_IT_IS)
@@ -79,7 +81,7 @@ class RedisSession:
                     milliseconds = int(kept.seconds * 1000)
                     self._client.set(f"{self._key}:refused", json.dumps(asdict(kept)), px=milliseconds)
                 return
-            closed = self._credentials.encrypt(json.dumps([kept.token, kept.instance_url]))
+            closed = self._credentials.seal(json.dumps([kept.token, kept.instance_url]), self._owner)
             self._client.set(self._key, f"{_digest(kept.token)}:{closed}", ex=SESSION_SECONDS)
 
     def forget(self, token: str) -> None:
@@ -108,7 +110,10 @@ class RedisSession:
 
     def _opened(self, kept: bytes) -> Kept | None:
         try:
-            token, instance_url = json.loads(self._credentials.decrypt(kept.decode().partition(":")[2]))
+            sealed = kept.decode().partition(":")[2]
+            if not self._credentials.is_sealed(sealed):
+                return None  # an earlier release's: one more login is made
+            token, instance_url = json.loads(self._credentials.unseal(sealed, self._owner))
         except (CredentialsError, ValueError, TypeError):
             return None  # written under a key that this process does not have
         return Kept(str(token), str(instance_url))

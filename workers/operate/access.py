@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.documents.database import Document
-from workers.credentials import Credentials
+from workers.credentials import Credentials, CredentialsError, owner
 from workers.operate import salesforce
 from workers.operate.printing import Trouble
 from workers.sources.salesforce.grants import GRANTS, SECRETS
@@ -74,15 +74,29 @@ def given(  # noqa: PLR0913 - an option each
     return Given(grant=grant, client_id=client_id, username=username, secrets=secrets)
 
 
-def merged(before: Document, new: Given, credentials: Credentials) -> dict[str, Any]:
-    """Return the fields of an organization's source that change. Raises Trouble where its login lacks something.
+def merged(
+    organization_id: str, before: Document, after: Document, new: Given, credentials: Credentials
+) -> dict[str, Any]:
+    """Return the fields of a login that change. Raises Trouble where it lacks something.
 
-    Another way of logging in leaves no secret of the earlier one behind, bar those that it needs itself.
+    `before` and `after` are the organization's source with its present and with its new addresses: a secret is sealed
+    for the address that it is sent to. Another way of logging in leaves no secret of the earlier one behind, bar those
+    that it needs itself.
     """
     grant = new.grant or _way(before, new)
     way = GRANTS[grant]
-    kept = {"client_secret": before.get("secret"), **(before.get("secrets") or {})}
-    kept |= {name: credentials.encrypt(text) for name, text in new.secrets.items()}
+    kept = secrets_of(before)
+    moved = any(before.get(field) != after.get(field) for field in ("login_url", "instance_url"))
+    for name in kept.keys() - new.secrets.keys() if moved else ():
+        try:
+            secret = credentials.unseal(kept[name], owner(organization_id, before, name))
+        except CredentialsError as error:
+            raise Trouble(str(error)) from None
+        kept[name] = credentials.seal(secret, owner(organization_id, after, name))
+    kept |= {
+        name: credentials.seal(text, owner(organization_id, after, name))
+        for name, text in new.secrets.items()
+    }
     names = {
         "client_id": new.client_id or before.get("client_id"),
         "username": new.username or before.get("username"),
@@ -94,19 +108,28 @@ def merged(before: Document, new: Given, credentials: Credentials) -> dict[str, 
     others = {name: kept[name] for name in SECRETS[1:] if name in wanted and kept.get(name)}
     return {
         "grant": grant,
-        "secret": kept["client_secret"] if "client_secret" in wanted else None,
+        "secret": kept.get("client_secret") if "client_secret" in wanted else None,
         "secrets": others,
         **{name: value if name in wanted else None for name, value in names.items()},
     }
 
 
-def rotated(source: Document, credentials: Credentials) -> dict[str, Any]:
-    """Return the secrets of a source, encrypted anew under the first key. Raises CredentialsError."""
-    secret = source.get("secret")
-    return {
-        "secret": None if secret is None else credentials.rotate(secret),
-        "secrets": {name: credentials.rotate(kept) for name, kept in (source.get("secrets") or {}).items()},
+def rotated(organization_id: str, source: Document, credentials: Credentials) -> dict[str, Any]:
+    """Return the secrets of a source, sealed anew under the first key. Raises CredentialsError."""
+    kept = {
+        name: credentials.seal(
+            credentials.unseal(text, owner(organization_id, source, name)),
+            owner(organization_id, source, name),
+        )
+        for name, text in secrets_of(source).items()
     }
+    return {"secret": kept.pop("client_secret", None), "secrets": kept}
+
+
+def secrets_of(source: Document) -> dict[str, str]:
+    """Return the secrets that a source keeps, by name, as they are kept."""
+    kept = {"client_secret": source.get("secret"), **(source.get("secrets") or {})}
+    return {name: text for name, text in kept.items() if text}
 
 
 def _way(before: Document, new: Given) -> str:

@@ -16,8 +16,9 @@ from common.documents.organizations import Organizations
 from common.queue import presence
 from common.settings import SettingsError
 from common.telemetry.checks import Check
-from workers.credentials import CredentialsError
+from workers.credentials import CredentialsError, owner
 from workers.operate import checks
+from workers.operate.access import secrets_of
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, shown, table
 
@@ -108,20 +109,30 @@ def _organization(hands: Hands, organization: Document) -> Check:
     if organization["disabled_at"] is not None:
         advice = f"`imports organization enable {identity}` lets its imports go on."
         return Check(label, "ok", "disabled by an operator; its imports wait.", advice)
-    source = organization["source"]
-    secrets = [one for one in (source.get("secret"), *(source.get("secrets") or {}).values()) if one]
-    if not secrets:
-        return Check(
-            label, "bad", "it has no credentials.", f"`imports organization update {identity}`, see --help."
-        )
-    try:
-        for secret in secrets:
-            hands.credentials.decrypt(secret)
-    except CredentialsError as error:
-        return Check(label, "bad", "its credentials cannot be read.", str(error))
+    unusable = _credentials(hands, label, organization)
+    if unusable is not None and (unusable.state == "bad" or gate is None):
+        return unusable
     if gate is None:
         return Check(label, "ok", "its gate is open.")
     again = shown(gate["probe_at"], hands.settings.time_zone)
     if gate["waiting_for"] in NEEDS_A_PERSON:
         return Check(label, "bad", gate["detail"], NEEDS_A_PERSON[gate["waiting_for"]].format(id=identity))
     return Check(label, "warning", gate["detail"], f"Nothing; it is tried again at {again}.")
+
+
+def _credentials(hands: Hands, label: str, organization: Document) -> Check | None:
+    """Return what is wrong with the credentials that are kept for an organization, or None."""
+    identity, source = organization["_id"], organization["source"]
+    secrets = secrets_of(source)
+    if not secrets:
+        advice = f"`imports organization update {identity}`, see --help."
+        return Check(label, "bad", "it has no credentials.", advice)
+    try:
+        for name, kept in secrets.items():
+            hands.credentials.unseal(kept, owner(identity, source, name))
+    except CredentialsError as error:
+        return Check(label, "bad", "its credentials cannot be read.", str(error))
+    if all(map(hands.credentials.is_sealed, secrets.values())):
+        return None
+    detail = "its credentials are not bound to it: a copy of them would serve another organization."
+    return Check(label, "warning", detail, "`imports organization rotate-credentials`, see --help.")

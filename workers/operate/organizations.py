@@ -98,8 +98,8 @@ def add(  # noqa: PLR0913 - an option each
         "login_url": salesforce.origin("--salesforce-url", salesforce_url),
         "instance_url": None if instance_url is None else salesforce.origin("--instance-url", instance_url),
         "api_version": salesforce.version(api_version),
-        **access.merged({}, new, hands.credentials),
     }
+    source |= access.merged(organization_id, {}, source, new, hands.credentials)
     try:
         kept = _kept(hands).add(organization_id, name=name, source=source, now=hands.clock())
     except ValueError as error:
@@ -177,8 +177,9 @@ def update(  # noqa: PLR0913 - an option each
         password_file=password_file,
         security_token_file=security_token_file,
     )
-    if new.anything:
-        changes |= access.merged(before["source"], new, hands.credentials)
+    if new.anything or (changes and access.secrets_of(before["source"])):
+        after = {**before["source"], **changes}
+        changes |= access.merged(before["_id"], before["source"], after, new, hands.credentials)
     if api_version is not None:
         changes["api_version"] = salesforce.version(api_version)
     if thumbnails is not None:
@@ -214,13 +215,14 @@ def rotate(ctx: typer.Context, *, json: Json = False) -> None:
     """Encrypt every organization's credentials anew under the first key of CREDENTIALS_KEYS.
 
     To replace a key: put the new one first, restart, run this, then take the old one out of the list. What
-    Salesforce knows does not change, so sessions go on.
+    Salesforce knows does not change, so sessions go on. A credential that an earlier release kept without its owner
+    is bound to its organization and address by this; once its old key is gone, no copy of it can be used.
     """
     hands: Hands = ctx.obj
     done, unreadable = [], []
     for organization in _kept(hands).list():
         try:
-            changes = access.rotated(organization["source"], hands.credentials)
+            changes = access.rotated(organization["_id"], organization["source"], hands.credentials)
         except CredentialsError as error:
             unreadable.append({"id": organization["_id"], "detail": str(error)})
             continue

@@ -37,6 +37,7 @@ class Open(Protocol):
         self,
         source: Mapping[str, Any],
         *,
+        organization_id: str,
         credentials: Credentials,
         api_version: str,
         pool_size: int,
@@ -111,6 +112,7 @@ class Sources:
             )
         return opened(
             source,
+            organization_id=str(organization["_id"]),
             credentials=self._credentials,
             api_version=self._api_version,
             pool_size=self._pool_size,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from workers.credentials import Credentials, CredentialsError
+from workers.credentials import Credentials, CredentialsError, owner
 from workers.failures import Throttled
 from workers.sources.salesforce.grants import GRANTS, LAST_SOAP_VERSION, SECRETS, Account
 from workers.sources.salesforce.origins import Origin, OriginError
@@ -22,6 +22,7 @@ RECHECK_SECONDS = 60.0
 def open_org(  # noqa: PLR0913 - all of it by keyword
     source: Mapping[str, Any],
     *,
+    organization_id: str,
     credentials: Credentials,
     api_version: str,
     pool_size: int,
@@ -42,7 +43,11 @@ def open_org(  # noqa: PLR0913 - all of it by keyword
     version = str(source.get("api_version") or api_version)
     if not _VERSION.fullmatch(version):
         raise _unusable("The organization's API version is none: write it as 65.0.")
-    account = _account(source, login, instance, credentials)
+
+    def unseal(name: str, kept: str) -> str:
+        return credentials.unseal(kept, owner(organization_id, source, name))
+
+    account = _account(source, login, instance, unseal)
     if account.grant == "soap" and float(version) > LAST_SOAP_VERSION:
         version = f"{LAST_SOAP_VERSION}.0"  # a session that was got in the old way, spoken to in its own time
     # The client library takes most of a second to load and some 15 MB, which only who speaks to Salesforce should
@@ -55,7 +60,7 @@ def open_org(  # noqa: PLR0913 - all of it by keyword
 
 
 def _account(
-    source: Mapping[str, Any], login: Origin, instance: Origin | None, credentials: Credentials
+    source: Mapping[str, Any], login: Origin, instance: Origin | None, unseal: Callable[[str, str], str]
 ) -> Account:
     name = str(source.get("grant") or "client_credentials")
     grant = GRANTS.get(name)
@@ -68,7 +73,7 @@ def _account(
     for secret in SECRETS:
         if secret in (*grant.needs, *grant.may_have) and isinstance(kept.get(secret), str):
             try:
-                secrets[secret] = credentials.decrypt(kept[secret])
+                secrets[secret] = unseal(secret, kept[secret])
             except CredentialsError as error:
                 raise _unusable(str(error)) from None
     for needed in grant.needs:

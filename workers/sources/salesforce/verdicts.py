@@ -24,7 +24,7 @@ from workers.failures import Failure, Permanent, Throttled, Transient
 from workers.sources.salesforce.answers import Refusal
 
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
-ORGANIZATION, QUOTA, SESSION = "salesforce", "salesforce_quota", "salesforce_session"
+ORGANIZATION, QUOTA = "salesforce", "salesforce_quota"
 
 
 class TroubleError(Exception):
@@ -117,7 +117,7 @@ def _session(detail: str, *, probe_after: float = 60.0) -> Callable[[Refusal], S
         Throttled(
             "salesforce_session_refused",
             detail,
-            waiting_for=SESSION,
+            waiting_for="salesforce_session",
             probe_after=probe_after,
             probe_cap=60,
         ),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 
 from tests.unit.workers.operate.conftest import ORGANIZATION, SECRET, Imports
-from workers.credentials import Credentials
+from workers.credentials import Credentials, owner
 from workers.sources.salesforce.opening import open_org
 
 URL = ("--salesforce-url", "https://acme.my.salesforce.com", "--client-id", "3MVG9")
@@ -25,8 +24,8 @@ def test_an_organization_is_added_with_its_secret_encrypted(imports: Imports, tm
     kept = imports.db.organizations.find_one({"_id": ORGANIZATION})
     assert kept is not None
     assert SECRET not in str(kept)
-    opened = Fernet(imports.env["CREDENTIALS_KEYS"]).decrypt(kept["source"]["secret"])
-    assert opened.decode() == SECRET
+    credentials, source = Credentials([imports.env["CREDENTIALS_KEYS"]]), kept["source"]
+    assert credentials.unseal(source["secret"], owner(kept["_id"], source, "client_secret")) == SECRET
 
 
 def test_a_worker_opens_what_was_added(imports: Imports) -> None:
@@ -36,7 +35,9 @@ def test_a_worker_opens_what_was_added(imports: Imports) -> None:
     kept = imports.db.organizations.find_one()
     assert kept is not None
     credentials = Credentials([imports.env["CREDENTIALS_KEYS"]])
-    org = open_org(kept["source"], credentials=credentials, api_version="65.0", pool_size=1)
+    org = open_org(
+        kept["source"], organization_id=kept["_id"], credentials=credentials, api_version="65.0", pool_size=1
+    )
     org.close()
     assert kept["source"]["instance_url"] == "https://eu7.salesforce.com"
 
@@ -49,8 +50,8 @@ def test_a_secret_comes_through_standard_input(imports: Imports, option: str) ->
     assert "Warning" not in result.stderr
     kept = imports.db.organizations.find_one()
     assert kept is not None
-    opened = Fernet(imports.env["CREDENTIALS_KEYS"]).decrypt(kept["source"]["secret"])
-    assert opened.decode() == SECRET
+    credentials, source = Credentials([imports.env["CREDENTIALS_KEYS"]]), kept["source"]
+    assert credentials.unseal(source["secret"], owner(kept["_id"], source, "client_secret")) == SECRET
 
 
 def test_a_secret_on_the_command_line_is_accepted_and_warned_about(imports: Imports) -> None:
