@@ -1,7 +1,8 @@
 """Answer dry runs: what the source tells of a record or an album, for a caller who waits at the door.
 
 Nothing is claimed and nothing is written but the answer. A question comes as JSON: `organization_id`, and
-either `record_id` or `album_id` with the `options` of a group. The answer is JSON as well: `problems`, what was
+either `record_id` or `album_id` with the `options` of a group. It is checked like what a caller sends, since anyone
+who reaches Redis can write one: what is no text would become an operator in a query to MongoDB. The answer is JSON as well: `problems`, what was
 found (`record` and `reuses`, or `counts`), and `api_calls`.
 """
 
@@ -9,7 +10,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -22,6 +25,7 @@ from common.documents.groups import child_id_of
 from common.documents.imports import Imports
 from common.documents.organizations import Organizations
 from common.queue.questions import Questions
+from common.sources import case_id, salesforce_id
 from workers.deadlines import Deadline
 from workers.failures import Failure
 from workers.sources.record import ListedRecord, Source
@@ -31,6 +35,52 @@ from workers.stages.sift import Sift
 log = structlog.get_logger(__name__)
 
 SECONDS = 8.0  # the caller waits for ten, and the answer has to travel
+
+
+class QuestionError(Exception):
+    """What was found in Redis is no question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a caller wants to know: of one record, or of an album (the other one is empty)."""
+
+    organization_id: str
+    record_id: str = ""
+    album_id: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def read(text: str) -> Question:
+    """Read a question, believing in nothing. Raises QuestionError."""
+    try:
+        asked = json.loads(text)
+        organization_id = str(uuid.UUID(asked["organization_id"]))
+        if "album_id" not in asked:
+            return Question(organization_id=organization_id, record_id=salesforce_id(asked["record_id"]))
+        return Question(
+            organization_id=organization_id,
+            album_id=case_id(asked["album_id"]),
+            options=_options(**asked["options"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise QuestionError from None
+
+
+def _options(
+    *, created_since: str | None, max_bytes: int | None, kinds: list[str] | None, include_emails: bool
+) -> dict[str, Any]:
+    """Return the options of a group. Raises ValueError or TypeError for one of another type."""
+    if not isinstance(max_bytes, int | None) or not isinstance(include_emails, bool):
+        raise TypeError
+    if kinds is not None and not all(isinstance(kind, str) for kind in kinds):
+        raise TypeError
+    return {
+        "created_since": None if created_since is None else datetime.fromisoformat(created_since),
+        "max_bytes": max_bytes,
+        "kinds": kinds,
+        "include_emails": include_emails,
+    }
 
 
 class Judge(Protocol):
@@ -63,25 +113,27 @@ class DryRuns:
             text = self._questions.take(question_id)
             if text is None:
                 return  # asked so long ago that nobody waits any more
-            self._questions.give(question_id, json.dumps(self._answered(json.loads(text))))
+            self._questions.give(question_id, json.dumps(self._answered(read(text))))
+        except QuestionError:
+            log.warning("question not answered", reason="it is none that this release asks")
         except (redis.RedisError, PyMongoError) as error:
             log.warning("question not answered", reason=type(error).__name__)
         except Exception:
             log.exception("question not answered")
 
-    def _answered(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        organization = self._organizations.find(asked["organization_id"])
+    def _answered(self, asked: Question) -> dict[str, Any]:
+        organization = self._organizations.find(asked.organization_id)
         if organization is None:
-            raise LookupError("a question of an organization that is not there")
+            raise QuestionError
         closed = self._gates.closed(organization)
         if closed is not None:
             # A closed gate is probed by imports alone: whoever tries out records must not keep it busy.
-            nothing = {"counts": None} if "album_id" in asked else {"record": None, "reuses": None}
+            nothing = {"counts": None} if asked.album_id else {"record": None, "reuses": None}
             return _told(closed, calls=0, **nothing)
         deadline = Deadline(SECONDS, stopping=threading.Event())
-        if "album_id" in asked:
+        if asked.album_id:
             return self._album(organization, asked, deadline)
-        return self._record(organization, asked["record_id"], deadline)
+        return self._record(organization, asked.record_id, deadline)
 
     def _record(self, organization: Document, record_id: str, deadline: Deadline) -> dict[str, Any]:
         reuses = self._imports.succeeded_with(organization["_id"], record_id)
@@ -102,22 +154,19 @@ class DryRuns:
         problem = None if seen.problem is None else (seen.problem.code, seen.problem.detail)
         return _told(problem, calls=visit.calls, **found)
 
-    def _album(self, organization: Document, asked: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
-        options = dict(asked["options"])
-        since = options["created_since"]
-        options["created_since"] = None if since is None else datetime.fromisoformat(since)
-        sift = self._sifting({"album_id": asked["album_id"], "options": options})
+    def _album(self, organization: Document, asked: Question, deadline: Deadline) -> dict[str, Any]:
+        options = asked.options
+        sift = self._sifting({"album_id": asked.album_id, "options": options})
 
         def existing(page: Sequence[ListedRecord]) -> set[str]:
             ids = {
-                child_id_of(organization["_id"], asked["album_id"], one.record_id): one.record_id
-                for one in page
+                child_id_of(organization["_id"], asked.album_id, one.record_id): one.record_id for one in page
             }
             return {ids[one["_id"]] for one in self._imports.find_many(ids)}
 
         try:
             listing = self._source_of(organization).images_of(
-                asked["album_id"],
+                asked.album_id,
                 created_since=options["created_since"],
                 include_emails=options["include_emails"],
                 deadline=deadline,

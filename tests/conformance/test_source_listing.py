@@ -170,12 +170,27 @@ def test_a_forged_page_is_believed_in_nothing(world: World, case_id: str, body: 
 def test_pages_without_end_come_to_one(world: World, case_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that always names a further page is given up."""
     monkeypatch.setattr("workers.sources.salesforce.listing.MOST_PAGES", 5)
-    endless = {"done": False, "records": [], "nextRecordsUrl": "/services/data/v65.0/query/01g-2000"}
-    world.spoil("status", status=200, path="/query", body=endless, times=None)
+    for number in range(9):
+        further = f"/services/data/v65.0/query/01g-{number}"
+        body = {"done": False, "records": [], "nextRecordsUrl": further}
+        world.spoil("status", status=200, path="/query", body=body, times=1)
     listing = world.source.images_of(case_id, deadline=in_time())
     with pytest.raises(Transient):
         list(listing)
     assert listing.calls == 5
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_a_page_that_is_named_again_ends_the_listing(world: World, case_id: str, pages: int) -> None:
+    """Pages that lead in a circle are each asked for once, and what is wrong is said."""
+    for number in [*range(pages), *range(pages), *range(pages)]:
+        further = f"/services/data/v65.0/query/01g-{number}"
+        body = {"done": False, "records": [], "nextRecordsUrl": further}
+        world.spoil("status", status=200, path="/query", body=body, times=1)
+    listing = world.source.images_of(case_id, deadline=in_time())
+    with pytest.raises(Transient, match="named before") as caught:
+        list(listing)
+    assert (caught.value.code, listing.calls) == ("answer_unreadable", pages + 1)
 
 
 def test_a_session_that_expires_in_a_listing_is_renewed(world: World, case_id: str) -> None:

@@ -142,7 +142,7 @@ class Attempt:
             if (
                 isinstance(verdict, SessionRefusedError)
                 and not self._logged_in_again
-                and not self.org.sessions.is_unproven(session)
+                and not (verdict.lasting and self.org.sessions.is_unproven(session))
             ):
                 self._logged_in_again = True
                 self.org.sessions.refused(session)

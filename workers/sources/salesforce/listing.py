@@ -94,6 +94,7 @@ class CaseListing:
     def _pages(self, query: str) -> Iterator[list[Mapping[str, Any]]]:
         """Ask page by page and yield those that hold rows. An end is kept for an answer that never comes to one."""
         more: str | None = None
+        asked: set[str] = set()
         for _ in range(MOST_PAGES):
             page = self._attempt.page(query, more)
             rows = page["records"]
@@ -106,6 +107,9 @@ class CaseListing:
             following = page.get("nextRecordsUrl")
             if not isinstance(following, str) or _NEXT.fullmatch(following) is None:
                 raise _unreadable()
+            if following in asked:
+                raise _circular()
+            asked.add(following)
             more = following
         raise _unreadable()
 
@@ -146,3 +150,10 @@ def _moment(text: object) -> datetime | None:
 
 def _unreadable() -> Transient:
     return Transient("answer_unreadable", "Salesforce answered a query with rows that cannot be read.")
+
+
+def _circular() -> Transient:
+    return Transient(
+        "answer_unreadable",
+        "Salesforce answered a query with a next page that it had named before; the listing is begun anew.",
+    )
