@@ -120,6 +120,18 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("BODY_SECONDS", as_number(0.1, 600, float), "15", "Time a client has to send its request body."),
     Setting(
+        "ORGANIZATION_REQUESTS",
+        as_number(1, 100_000),
+        "256",
+        "Requests that one organization may have in flight at one web process; more are answered 429.",
+    ),
+    Setting(
+        "ORGANIZATION_LARGE_REQUESTS",
+        as_number(1, 1000),
+        "1",
+        "Of these, POSTs with a body over 16 KB that are worked on at once; others wait for their turn.",
+    ),
+    Setting(
         "MAX_ORIGINAL_BYTES",
         as_number(1024, 10 * 2**30),
         "104857600",
@@ -274,6 +286,8 @@ class Settings:
     max_body_bytes: int
     header_seconds: float
     body_seconds: float
+    organization_requests: int
+    organization_large_requests: int
     max_original_bytes: int
     blob_seconds: float
     salesforce_api_version: str

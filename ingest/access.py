@@ -13,6 +13,7 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
+from ingest.admission import Admission
 from ingest.auth import Authenticator
 from ingest.bodies import first_header
 from ingest.errors import MethodNotAllowedError, ProblemError
@@ -53,8 +54,11 @@ class Access:
     its host: a stranger's page can point a name of its own here and have the operator's browser read for it.
     """
 
-    def __init__(self, *, authenticator: Authenticator, operator_password: str | None) -> None:
+    def __init__(
+        self, *, authenticator: Authenticator, operator_password: str | None, admission: Admission
+    ) -> None:
         self._authenticator, self._password = authenticator, operator_password
+        self._admission = admission
 
     async def process_resource(
         self,
@@ -63,16 +67,30 @@ class Access:
         resource: Any,
         params: dict[str, Any],  # noqa: ARG002 - the framework's signature
     ) -> None:
-        """Raise MethodNotAllowedError, UnauthenticatedError, OperatorUnknownError or ProblemError (403)."""
+        """Raise MethodNotAllowedError, UnauthenticatedError, TooManyRequestsError, OperatorUnknownError or
+        ProblemError (403)."""
         allowed = [method for method in _METHODS if hasattr(resource, f"on_{method.lower()}")]
         if req.method not in allowed:
             raise MethodNotAllowedError(allowed)
         if resource.access == "token":
             async with req.context.budget.spend():
                 authorization = first_header(req, b"authorization")
-                req.context.identity = await self._authenticator.user(authorization)
+                identity = await self._authenticator.user(authorization)
+            self._admission.enter(identity.organization_id)
+            req.context.identity = identity  # from here on it is counted, until its answer is made
         elif resource.access == "operator":
             self._judge_operator(req)
+
+    async def process_response(
+        self,
+        req: Request,
+        resp: Response,  # noqa: ARG002 - the framework's signature
+        resource: Any,  # noqa: ARG002 - the framework's signature
+        req_succeeded: bool,  # noqa: ARG002 - the framework's signature
+    ) -> None:
+        """Count the request no longer, whatever became of it."""
+        if req.context.identity is not None:
+            self._admission.leave(req.context.identity.organization_id)
 
     def _judge_operator(self, req: Request) -> None:
         if self._password is None:

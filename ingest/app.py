@@ -24,6 +24,7 @@ from common.documents.database import Document
 from common.queue.questions import Questions
 from ingest import problems
 from ingest.access import Access
+from ingest.admission import Admission
 from ingest.auth import Authenticator
 from ingest.dry_run import WAIT_SECONDS, Asking
 from ingest.edge import Edge
@@ -67,10 +68,13 @@ class Stores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one request may take: bytes of body, seconds to send it, seconds that a dry run waits for workers."""
+    """What one request may take: bytes of body, seconds to send it, seconds that a dry run waits for workers; and
+    how many requests, and of these how many with large bodies, one organization may have in flight."""
 
     body_bytes: int
     body_seconds: float
+    organization_requests: int = 256
+    organization_large_requests: int = 1
     dry_run_seconds: float = WAIT_SECONDS
 
 
@@ -100,9 +104,14 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
         ages=stores.ages,
         clock=clock,
     )
+    admission = Admission(
+        requests=limits.organization_requests,
+        large=limits.organization_large_requests,
+        seconds=limits.body_seconds,
+    )
     middleware: list[Any] = [
         Envelope(authenticator=authenticator, new_id=new_id, traffic=traffic),
-        Access(authenticator=authenticator, operator_password=operator_password),
+        Access(authenticator=authenticator, operator_password=operator_password, admission=admission),
     ]
     app: Any = falcon.asgi.App(middleware=middleware)
     problems.install(app)
@@ -115,6 +124,7 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
         "zone": zone,
         "max_body_bytes": limits.body_bytes,
         "body_seconds": limits.body_seconds,
+        "admission": admission,
         "asking": Asking(
             stores.questions, threads=asking_threads, new_id=new_id, seconds=limits.dry_run_seconds
         ),

@@ -42,7 +42,7 @@ async def read_body(req: Request, *, max_bytes: int, seconds: float) -> bytes:
     Raises PayloadTooLargeError by what the request announces, before a byte is read,
     UnsupportedMediaTypeError for an encoded body, and ProblemError for one that is late or cut short.
     """
-    announced = _length(req)
+    announced = announced_length(req)
     if announced > max_bytes:
         raise PayloadTooLargeError(max_bytes)
     encoding = (first_header(req, b"content-encoding") or "identity").strip().lower()
@@ -66,8 +66,8 @@ async def read_body(req: Request, *, max_bytes: int, seconds: float) -> bytes:
     return body
 
 
-def _length(req: Request) -> int:
-    """Return the announced length; a request without one has no body (RFC 9112, 6.3)."""
+def announced_length(req: Request) -> int:
+    """Return the announced length; a request without one has no body (RFC 9112, 6.3). Raises BadRequestError."""
     given = (first_header(req, b"content-length") or "0").strip()
     if not (given.isascii() and given.isdigit()) or len(given) > 19:
         raise BadRequestError("request_malformed", "Send a Content-Length of digits only.")

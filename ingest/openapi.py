@@ -149,7 +149,7 @@ _PROBLEMS = {
     "415": "The body is of a kind, or in an encoding, that is not read.",
     "409": "Workers move it on just now; ask again.",
     "422": "It can be read and has no possible meaning; `errors` names the parameters; or the Idempotency-Key was sent with others before.",
-    "429": "The organization has too many dry runs under way. Retry-After says when to come back.",
+    "429": "Too many requests or dry runs of the organization are under way, or credentials failed too often. Retry-After says when to come back.",
     "503": "A store is away; nothing was changed. Retry-After says when to come back.",
 }
 
@@ -160,7 +160,7 @@ _BYTES: Schema = {
 }
 _UNCHANGED: Schema = {"304": {"description": "The caller has these bytes already."}}
 _PAGE: Schema = {"description": "A page.", "content": {"text/html": {}}}
-_TOKEN_PROBLEMS = ("401", "404", "411", "503")
+_TOKEN_PROBLEMS = ("401", "404", "411", "429", "503")
 _BODY: Schema = {
     "content": {
         "application/x-www-form-urlencoded": {"schema": ref("schemas", "Parameters")},
@@ -296,7 +296,7 @@ _PATHS: Schema = {
         summary="Metrics in the text format of Prometheus",
         description="For the operator. Answers 200 while stores are away.",
         success={"description": "The metrics.", "content": {"text/plain": {}}},
-        problems=("401", "403", "411"),
+        problems=("401", "403", "411", "429"),
         security="operator",
     ),
     "/dashboard": get(
@@ -304,7 +304,7 @@ _PATHS: Schema = {
         summary="A page that shows what happens",
         description="For the operator. Refreshes itself.",
         success=_PAGE,
-        problems=("401", "403", "411"),
+        problems=("401", "403", "411", "429"),
         security="operator",
     ),
     "/dashboard/images/{image_id}/{name}": get(
@@ -312,7 +312,7 @@ _PATHS: Schema = {
         summary="A thumbnail on the operator's page",
         description="For the operator, of whichever organization.",
         success=_BYTES,
-        problems=("401", "403", "404", "411", "503"),
+        problems=("401", "403", "404", "411", "429", "503"),
         parameters=("image_id", "name"),
         security="operator",
         more=_UNCHANGED,

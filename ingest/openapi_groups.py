@@ -154,7 +154,7 @@ PATHS: Schema = {
         description="`expanding` while its album is listed, `importing` until its last import has ended, then "
         "`finished`: the counts tell how they ended.",
         success=json("The group.", "Group"),
-        problems=("401", "404", "411", "503"),
+        problems=("401", "404", "411", "429", "503"),
         parameters=("group_id",),
         security="token",
     ),
@@ -163,7 +163,7 @@ PATHS: Schema = {
         summary="Page through the imports of a group",
         description="In the order in which they were listed; follow `links.next`.",
         success=json("Some of its imports.", "ImportPage"),
-        problems=("400", "401", "404", "411", "422", "503"),
+        problems=("400", "401", "404", "411", "422", "429", "503"),
         parameters=("group_id", "cursor", "limit"),
         security="token",
     ),
@@ -174,7 +174,7 @@ PATHS: Schema = {
             "description": "Nothing more is listed, and open imports end as `canceled` within moments. What has "
             "ended stays as it is.",
             "parameters": [parameter("group_id")],
-            "responses": responses(json("The group.", "Group"), "401", "404", "409", "411", "503"),
+            "responses": responses(json("The group.", "Group"), "401", "404", "409", "411", "429", "503"),
             "security": _TOKEN,
         }
     },

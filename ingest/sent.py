@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 from falcon.asgi import Request
 
 from ingest import idempotency, params
-from ingest.bodies import first_header, read_body
+from ingest.admission import Admission
+from ingest.bodies import announced_length, first_header, read_body
 from ingest.edge import FORMAT
-
-_IN_A_THREAD = 16 * 1024  # bytes of parameters beyond which reading them would hold up other requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,14 @@ class Sent:
     digest: str
 
 
-async def sent_with(req: Request, *, max_bytes: int, seconds: float, digested: bool = False) -> Sent:
+def size_of(req: Request) -> int:
+    """Return how many bytes of parameters a POST announces."""
+    return announced_length(req) + len(req.scope["query_string"])
+
+
+async def sent_with(
+    req: Request, *, admission: Admission, max_bytes: int, seconds: float, digested: bool = False
+) -> Sent:
     """Read what a POST was sent with. Raises what `bodies` and `params` raise."""
     body = await read_body(req, max_bytes=max_bytes, seconds=seconds)
     sent = {
@@ -34,9 +39,7 @@ async def sent_with(req: Request, *, max_bytes: int, seconds: float, digested: b
         "query": req.scope["query_string"],
         "format": req.scope[FORMAT],
     }
-    if len(body) + len(sent["query"]) > _IN_A_THREAD:
-        return await asyncio.to_thread(_read, sent, digested)
-    return _read(sent, digested)
+    return await admission.work(size_of(req), lambda: _read(sent, digested))
 
 
 def _read(sent: Mapping[str, Any], digested: bool) -> Sent:

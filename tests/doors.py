@@ -181,6 +181,8 @@ class Door:
     zone: str = "UTC"
     body_bytes: int = 4_096
     body_seconds: float = 5.0
+    organization_requests: int = 256
+    organization_large_requests: int = 1
     dry_run_seconds: float = 0.2
     questions: Any = None  # None: they go to Redis, where nobody answers
     is_stopping: bool = False
@@ -212,6 +214,8 @@ class Door:
             limits=Limits(
                 body_bytes=self.body_bytes,
                 body_seconds=self.body_seconds,
+                organization_requests=self.organization_requests,
+                organization_large_requests=self.organization_large_requests,
                 dry_run_seconds=self.dry_run_seconds,
             ),
             operator_password=self.operator_password,

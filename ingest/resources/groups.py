@@ -15,9 +15,10 @@ from common.documents.groups import CLOSED
 from common.documents.imports import OPEN
 from ingest import dry_run, present_group, rack
 from ingest.accept_group import accept_group
+from ingest.admission import Admission
 from ingest.errors import ConflictError, NotFoundError, ProblemError
 from ingest.resources.imports import checked_id, shown
-from ingest.sent import sent_with
+from ingest.sent import sent_with, size_of
 
 PATH = "/api/v1/import_groups"
 PAGE, LARGEST_PAGE = 100, 200  # imports; a page of the largest is some 200 kB
@@ -55,15 +56,23 @@ class GroupsResource:
         max_body_bytes: int,
         body_seconds: float,
         asking: dry_run.Asking,
+        admission: Admission,
     ) -> None:
         self._groups, self._ring, self._asking = groups, ring, asking
         self._clock, self._new_id, self._zone = clock, new_id, zone
         self._max_body_bytes, self._body_seconds = max_body_bytes, body_seconds
+        self._admission = admission
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Accept a group. The answer says only that it is written down; what it brings, GET tells."""
-        sent = await sent_with(req, max_bytes=self._max_body_bytes, seconds=self._body_seconds)
         identity = req.context.identity
+        async with self._admission.turn(identity.organization_id, size_of(req)):
+            sent = await sent_with(
+                req,
+                admission=self._admission,
+                max_bytes=self._max_body_bytes,
+                seconds=self._body_seconds,
+            )
         if (mode := dry_run.mode_of(req)) is not None:
             resp.data = await dry_run.of_group(sent.params, identity, mode=mode, asking=self._asking)
             return

@@ -15,8 +15,9 @@ from common.documents.imports import FETCH
 from common.documents.new_imports import Once
 from ingest import dry_run, idempotency, present
 from ingest.accept import accept
+from ingest.admission import Admission
 from ingest.errors import NotFoundError
-from ingest.sent import sent_with
+from ingest.sent import Sent, sent_with, size_of
 
 PATH = "/api/v1/imports"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -67,24 +68,32 @@ class ImportsResource:
         max_body_bytes: int,
         body_seconds: float,
         asking: dry_run.Asking,
+        admission: Admission,
         keys_kept: timedelta,
     ) -> None:
         self._imports, self._ring, self._asking = imports, ring, asking
         self._clock, self._new_id, self._zone = clock, new_id, zone
         self._max_body_bytes, self._body_seconds = max_body_bytes, body_seconds
-        self._keys_kept = keys_kept
+        self._keys_kept, self._admission = keys_kept, admission
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Accept an import. The answer says only that it is written down; what becomes of it, GET tells."""
         key = idempotency.key_of(req.scope["headers"])
-        sent = await sent_with(
-            req, max_bytes=self._max_body_bytes, seconds=self._body_seconds, digested=key is not None
-        )
-        if (mode := dry_run.mode_of(req)) is not None:
-            resp.data = await dry_run.of_import(
-                sent.params, req.context.identity, mode=mode, asking=self._asking
+        async with self._admission.turn(req.context.identity.organization_id, size_of(req)):
+            sent = await sent_with(
+                req,
+                admission=self._admission,
+                max_bytes=self._max_body_bytes,
+                seconds=self._body_seconds,
+                digested=key is not None,
             )
-            return
+            if (mode := dry_run.mode_of(req)) is None:
+                await self._accept(req, resp, sent, key)
+                return
+        identity = req.context.identity
+        resp.data = await dry_run.of_import(sent.params, identity, mode=mode, asking=self._asking)
+
+    async def _accept(self, req: Request, resp: Response, sent: Sent, key: str | None) -> None:
         once = None if key is None else lambda now: Once(key, sent.digest, until=now + self._keys_kept)
         async with req.context.budget.spend():
             accepted = await accept(
