@@ -9,6 +9,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from common.guessable import why_guessable
+
+SHORTEST_PASSWORD = 12
+
 
 def as_text(text: str) -> str:
     return text
@@ -72,7 +76,19 @@ def as_secrets(text: str) -> tuple[str, ...]:
         raise ValueError("must hold at least one secret; make one with `openssl rand -hex 32`")
     if any(len(secret.encode()) < 32 for secret in secrets):
         raise ValueError("holds a secret shorter than 32 bytes; make one with `openssl rand -hex 32`")
+    for reason in filter(None, map(why_guessable, secrets)):
+        raise ValueError(f"holds a secret that {reason}; make one with `openssl rand -hex 32`")
     return secrets
+
+
+def as_password(text: str) -> str:
+    if len(text) < SHORTEST_PASSWORD:
+        raise ValueError(
+            f"must have at least {SHORTEST_PASSWORD} characters; make one with `openssl rand -base64 18`"
+        )
+    if reason := why_guessable(text):
+        raise ValueError(f"{reason} and would be guessed; make one with `openssl rand -base64 18`")
+    return text
 
 
 def as_fernet_keys(text: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from common.readings import (
     as_mongodb_url,
     as_number,
     as_optional,
+    as_password,
     as_secrets,
     as_text,
     as_url,
@@ -100,7 +101,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("PORT", as_number(1, 65535), "8000", "Port on which the web process listens."),
     Setting(
         "OPERATOR_PASSWORD",
-        as_optional(as_text),
+        as_optional(as_password),
         "",
         "Password of user `operator` for /dashboard and /metrics; without it they answer loopback only.",
         secret=True,
@@ -130,6 +131,18 @@ TABLE: tuple[Setting, ...] = (
         as_number(1, 1000),
         "1",
         "Of these, POSTs with a body over 16 KB that are worked on at once; others wait for their turn.",
+    ),
+    Setting(
+        "FAILED_LOGINS_PER_PEER",
+        as_number(0, 1_000_000),
+        "60",
+        "Bad tokens and passwords of one address in a minute before they are answered 429; 0 behind a proxy.",
+    ),
+    Setting(
+        "FAILED_LOGINS",
+        as_number(0, 10_000_000),
+        "1000",
+        "The same for all addresses together; 0 counts none.",
     ),
     Setting(
         "MAX_ORIGINAL_BYTES",
@@ -288,6 +301,8 @@ class Settings:
     body_seconds: float
     organization_requests: int
     organization_large_requests: int
+    failed_logins_per_peer: int
+    failed_logins: int
     max_original_bytes: int
     blob_seconds: float
     salesforce_api_version: str

@@ -16,7 +16,8 @@ from falcon.asgi import Request, Response
 from ingest.admission import Admission
 from ingest.auth import Authenticator
 from ingest.bodies import first_header
-from ingest.errors import MethodNotAllowedError, ProblemError
+from ingest.errors import MethodNotAllowedError, ProblemError, UnauthenticatedError
+from ingest.failed_logins import FailedLogins
 
 OPERATOR = "operator"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -55,10 +56,15 @@ class Access:
     """
 
     def __init__(
-        self, *, authenticator: Authenticator, operator_password: str | None, admission: Admission
+        self,
+        *,
+        authenticator: Authenticator,
+        operator_password: str | None,
+        admission: Admission,
+        failed_logins: FailedLogins,
     ) -> None:
         self._authenticator, self._password = authenticator, operator_password
-        self._admission = admission
+        self._admission, self._failed_logins = admission, failed_logins
 
     async def process_resource(
         self,
@@ -72,6 +78,15 @@ class Access:
         allowed = [method for method in _METHODS if hasattr(resource, f"on_{method.lower()}")]
         if req.method not in allowed:
             raise MethodNotAllowedError(allowed)
+        try:
+            await self._judge(req, resource)
+        except (UnauthenticatedError, OperatorUnknownError):
+            # Judged first and counted then: whoever holds a good token or the password is never locked out.
+            if first_header(req, b"authorization") is not None:
+                self._failed_logins.count(req.scope.get("client"))
+            raise
+
+    async def _judge(self, req: Request, resource: Any) -> None:
         if resource.access == "token":
             async with req.context.budget.spend():
                 authorization = first_header(req, b"authorization")

@@ -29,6 +29,7 @@ from ingest.auth import Authenticator
 from ingest.dry_run import WAIT_SECONDS, Asking
 from ingest.edge import Edge
 from ingest.envelope import Envelope
+from ingest.failed_logins import FailedLogins
 from ingest.observed import Ages, Counts, Observed
 from ingest.resources.dashboard import DashboardResource, DashboardThumbnailResource, Latest
 from ingest.resources.documentation import DocsResource, OpenApiResource, StyleResource
@@ -69,12 +70,15 @@ class Stores:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one request may take: bytes of body, seconds to send it, seconds that a dry run waits for workers; and
-    how many requests, and of these how many with large bodies, one organization may have in flight."""
+    how many requests, and of these how many with large bodies, one organization may have in flight; and how many
+    bad tokens and passwords of a minute, of one address and of all, are not yet answered 429 (0: any)."""
 
     body_bytes: int
     body_seconds: float
     organization_requests: int = 256
     organization_large_requests: int = 1
+    failed_logins_per_peer: int = 0
+    failed_logins: int = 0
     dry_run_seconds: float = WAIT_SECONDS
 
 
@@ -111,7 +115,12 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
     )
     middleware: list[Any] = [
         Envelope(authenticator=authenticator, new_id=new_id, traffic=traffic),
-        Access(authenticator=authenticator, operator_password=operator_password, admission=admission),
+        Access(
+            authenticator=authenticator,
+            operator_password=operator_password,
+            admission=admission,
+            failed_logins=FailedLogins(per_peer=limits.failed_logins_per_peer, of_all=limits.failed_logins),
+        ),
     ]
     app: Any = falcon.asgi.App(middleware=middleware)
     problems.install(app)

@@ -148,6 +148,8 @@ def create(  # noqa: PLR0913 - all of it by keyword
             body_seconds=settings.body_seconds,
             organization_requests=settings.organization_requests,
             organization_large_requests=settings.organization_large_requests,
+            failed_logins_per_peer=settings.failed_logins_per_peer,
+            failed_logins=settings.failed_logins,
         ),
         keys_kept=timedelta(seconds=settings.idempotency_seconds),
         operator_password=settings.operator_password,

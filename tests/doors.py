@@ -183,6 +183,8 @@ class Door:
     body_seconds: float = 5.0
     organization_requests: int = 256
     organization_large_requests: int = 1
+    failed_logins_per_peer: int = 0
+    failed_logins: int = 0
     dry_run_seconds: float = 0.2
     questions: Any = None  # None: they go to Redis, where nobody answers
     is_stopping: bool = False
@@ -216,6 +218,8 @@ class Door:
                 body_seconds=self.body_seconds,
                 organization_requests=self.organization_requests,
                 organization_large_requests=self.organization_large_requests,
+                failed_logins_per_peer=self.failed_logins_per_peer,
+                failed_logins=self.failed_logins,
                 dry_run_seconds=self.dry_run_seconds,
             ),
             operator_password=self.operator_password,

@@ -53,7 +53,7 @@ def test_strict_stores_stop_every_process(
         "REDIS_URL": redis_url,
         "BLOBS_URL": f"file://{tmp_path}/blobs",
         "SPOOL_DIR": str(tmp_path / "spool"),
-        "TOKEN_SECRETS": "0123456789abcdef0123456789abcdef",
+        "TOKEN_SECRETS": "5e1f0c9a7b3d48620f9e8d7c6b5a4132",
         "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
         "PORT": str(free_port()),
         "STRICT_STORES": "true",

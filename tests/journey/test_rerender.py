@@ -24,7 +24,7 @@ def imports(world: World, *words: str) -> Any:
         "PATH": os.environ["PATH"],
         "MONGODB_URL": world.ready["mongodb_url"],
         "REDIS_URL": world.ready["redis_url"],
-        "TOKEN_SECRETS": "0123456789abcdef0123456789abcdef",
+        "TOKEN_SECRETS": "5e1f0c9a7b3d48620f9e8d7c6b5a4132",
     }
     command = [sys.executable, "-m", "workers.operate", *words, "--json"]
     ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=90, check=False)

@@ -37,7 +37,7 @@ def imports(world: World, *words: str, code: int = 0) -> Any:
             "MONGODB_URL": world.ready["mongodb_url"],
             "REDIS_URL": world.ready["redis_url"],
             "BLOBS_URL": (world.folder / "blobs").as_uri(),
-            "TOKEN_SECRETS": "-" * 32,
+            "TOKEN_SECRETS": "5e1f0c9a7b3d48620f9e8d7c6b5a4132",
         },
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ ends, however it ends.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
@@ -27,9 +28,6 @@ from common.settings import Settings
 from workers.credentials import Credentials
 from workers.operate.printing import Trouble
 
-# No token is signed or verified by a command that renders files, so none of its users needs a secret.
-NO_SECRET = {"TOKEN_SECRETS": "-" * 32, "TOKEN_SECRETS_FILE": ""}
-
 
 class Hands:
     """What one command holds. Properties open on first use and raise what their stores raise."""
@@ -50,7 +48,9 @@ class Hands:
     @cached_property
     def settings_for_rendering(self) -> Settings:
         """The settings of a command that touches no store and no token."""
-        return Settings.load({**self._environ, **NO_SECRET})
+        # No token is signed or verified by a command that renders files, so none of its users needs a secret.
+        unused = {"TOKEN_SECRETS": secrets.token_hex(32), "TOKEN_SECRETS_FILE": ""}
+        return Settings.load({**self._environ, **unused})
 
     @cached_property
     def mongodb(self) -> MongoClient[Document]:

@@ -96,7 +96,7 @@ def imports(mongodb_url: str, redis_url: str, tmp_path: Path) -> Iterator[Import
         "MONGODB_URL": mongodb_url,
         "REDIS_URL": redis_url,
         "BLOBS_URL": f"file://{tmp_path}/blobs",
-        "TOKEN_SECRETS": "0123456789abcdef0123456789abcdef",
+        "TOKEN_SECRETS": "5e1f0c9a7b3d48620f9e8d7c6b5a4132",
         "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
         "TIME_ZONE": "Europe/Paris",
     }
