@@ -56,6 +56,7 @@ STOP_SECONDS = 7.0  # for requests in hand; whoever stops us counts to ten
 CLOSE_SECONDS = 0.5  # for the driver's goodbye, which to a silent MongoDB would take up to ten
 BEAT_SECONDS = 5.0
 MOST_CONNECTIONS = 4_000
+KEEP_ALIVE_SECONDS = 15
 # While a thread takes a large body apart, the loop gets the interpreter back after this; by default it would wait
 # ten times as long, for each of the several times that a small request needs it.
 SWITCH_SECONDS = 0.0005
@@ -228,7 +229,7 @@ def _config(app: Edge, settings: Settings) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,  # whoever connects is the peer, whatever a header says
         server_header=False,
-        timeout_keep_alive=15,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(STOP_SECONDS),
     )
 
