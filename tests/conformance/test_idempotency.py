@@ -20,7 +20,6 @@ from ingest.accept import Accepted, accept
 from ingest.auth import Identity
 from ingest.errors import KeyReusedError
 from ingest.idempotency import digest
-from ingest.params import frozen
 from workers.due import forget_keys
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -53,9 +52,8 @@ class Ledger:
         return await accept(
             params,
             Identity(user_id="user", organization_id="org", claims=Claims("user", None, None, {})),
-            echo=frozen(params),
             imports=door,
-            enqueue=lambda _queue, document: self.rung.append(document["_id"]),
+            ring=lambda _queue, document: self.rung.append(document["_id"]),
             clock=lambda: NOW,
             new_id=lambda: str(uuid.uuid4()),
             request_id="r",

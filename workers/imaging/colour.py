@@ -11,7 +11,10 @@ import io
 
 from PIL import Image, ImageCms
 
+from workers.imaging.hdr import sdr
 from workers.imaging.planes import Planes
+from workers.imaging.profiles import grey_table
+from workers.imaging.signals import Signal
 
 _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 _COUNTS_AS = {"CMYK": "CMYK", "LAB": "Lab"} | dict.fromkeys(
@@ -21,18 +24,30 @@ _LONGEST_NAME = 100
 _MAX_PROFILE_BYTES = 8 * 2**20  # CMYK printing profiles reach 3 MB
 
 
-def srgb(picture: Image.Image, profile: bytes | None) -> tuple[Image.Image, Image.Image | None]:
-    """Return `picture` in mode RGB or L with its profile applied, and its transparency where it has some."""
+def srgb(picture: Image.Image, signal: Signal) -> tuple[Image.Image, Image.Image | None]:
+    """Return `picture` in mode RGB or L with its colours brought to sRGB, and its transparency where it has some."""
     alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
     if alpha is not None:
         picture = picture.convert("L" if picture.mode == "LA" else "RGB")
         if alpha.getextrema() == (255, 255):
             alpha = None
-    return _srgb(picture, profile), alpha
+    return _srgb(picture, signal), alpha
 
 
-def srgb_of_planes(planes: Planes, profile: bytes | None) -> Planes:
+def sdr_of(planes: list[Image.Image], signal: Signal) -> tuple[Image.Image, Image.Image | None]:
+    """Return the planes of an HDR picture as one in mode RGB or L of sRGB, and its transparency."""
+    alpha = _bytes_of(planes.pop()) if len(planes) in (2, 4) else None
+    if alpha is not None and alpha.getextrema() == (255, 255):
+        alpha = None
+    if not signal.is_full_range:
+        planes = [plane.point(lambda value: value * (255 / 219) + -16 / 219) for plane in planes]
+    assert signal.space is not None  # noqa: S101 - only a picture whose space is known to be HDR comes here
+    return sdr(planes, signal.space), alpha
+
+
+def srgb_of_planes(planes: Planes, signal: Signal) -> Planes:
     """Return planes of sRGB; those whose profile changes nothing never become RGB."""
+    profile = signal.profile_for("RGB")
     if not profile or len(profile) > _MAX_PROFILE_BYTES:
         return planes
     try:
@@ -50,10 +65,14 @@ def laid_on(background: tuple[int, int, int], opaque: Image.Image, alpha: Image.
     return Image.composite(opaque, Image.new(opaque.mode, opaque.size, colour), alpha)
 
 
-def colour_space(picture: Image.Image) -> str | None:
-    """Name the colour space of a file for people: what its profile calls itself, else what it counts as."""
-    profile = picture.info.get("icc_profile")
-    if isinstance(profile, bytes) and 0 < len(profile) <= _MAX_PROFILE_BYTES:
+def colour_space(picture: Image.Image, signal: Signal) -> str | None:
+    """Name the colour space of a file for people: what it says itself, else what it counts as."""
+    if signal.name is not None:
+        return signal.name
+    if signal.space is not None and not signal.space.is_srgb:
+        return signal.space.name
+    profile = signal.profile
+    if profile and len(profile) <= _MAX_PROFILE_BYTES:
         try:
             named = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
         except Exception:  # noqa: BLE001 - a broken profile raises anything; the picture is good without
@@ -64,9 +83,16 @@ def colour_space(picture: Image.Image) -> str | None:
     return _COUNTS_AS.get(picture.mode, "sRGB")
 
 
-def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+def _srgb(picture: Image.Image, signal: Signal) -> Image.Image:
     if picture.mode == "YCbCr":
         picture = picture.convert("RGB")  # what its profile speaks of
+    if not signal.is_full_range and picture.mode in ("RGB", "L"):
+        picture = picture.point(
+            [round(255 * min(1, max(0, (at - 16) / 219))) for at in range(256)] * len(picture.mode)
+        )
+    if picture.mode == "L" and signal.space is not None and signal.space.gamma is not None:
+        return picture.point(grey_table(signal.space.gamma))
+    profile = signal.profile_for(picture.mode)
     if profile and picture.mode in _SPACES and len(profile) <= _MAX_PROFILE_BYTES:
         try:
             transform = _transform(profile, picture.mode)
@@ -75,6 +101,10 @@ def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
         except Exception:  # noqa: BLE001, S110 - a broken profile raises anything; the picture is good without
             pass
     return picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
+
+
+def _bytes_of(plane: Image.Image) -> Image.Image:
+    return plane.point(lambda value: value * 255.0 + 0.5).convert("L")
 
 
 @functools.lru_cache(maxsize=8)

@@ -40,6 +40,9 @@ FOOTPRINTS = {
     "AVIF": Footprint(22, 3.2),
     "HEIF": Footprint(22, 3.2),
     "JPEG2000": Footprint(34, 1.2),
+    "deep PNG": Footprint(16, 2.4),  # decoded twice, for the high bytes and for the low ones
+    "deep AVIF": Footprint(28, 6.4),  # and one that is cropped, which is copied
+    "deep HEIF": Footprint(30, 6.4),
 }
 
 
@@ -51,8 +54,13 @@ def most_pixels(kind: str, *, file_bytes: int, specs: Sequence[Spec], limits: Li
     return max(0, min(limits.pixels, int(room / footprint.pixel)))
 
 
-def kind_of(picture: Image.Image) -> str:
-    """Return the key of FOOTPRINTS for a picture that was opened and not yet decoded."""
+def kind_of(picture: Image.Image, *, is_deep: bool = False) -> str:
+    """Return the key of FOOTPRINTS for a picture that was opened and not yet decoded.
+
+    `is_deep` says that it will be taken apart in sixteen bits, or cropped.
+    """
+    if is_deep and f"deep {picture.format}" in FOOTPRINTS:
+        return f"deep {picture.format}"
     if picture.format in ("JPEG", "MPO"):
         return "progressive JPEG" if picture.info.get("progressive") else "JPEG"
     return picture.format or ""

@@ -1,5 +1,8 @@
 """Turn a picture the way a person sees it.
 
+Where the container of an AVIF or HEIC says how the picture is turned, its EXIF tag only repeats that; where the
+container says nothing, the tag is all there is, and it counts.
+
 The tag must be read *after* `load()`: Pillow's TIFF reader and the HEIF plugin turn the pixels themselves
 and take the tag away only then; read before, it would turn such a picture twice. Only the values 2 to 8
 mean anything, everything else (0, 9, text) is upright.
@@ -7,7 +10,8 @@ mean anything, everything else (0, 9, text) is upright.
 
 from __future__ import annotations
 
-from PIL import ExifTags, Image
+import pillow_heif
+from PIL import AvifImagePlugin, ExifTags, Image
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -20,13 +24,25 @@ _TURNS = {
 }
 
 
-def orientation_of(loaded: Image.Image) -> int:
+def orientation_of(loaded: Image.Image, *, container_turns: bool = False) -> int:
     """Return 1 to 8 for a picture that has been loaded; metadata that cannot be read means upright."""
     try:
-        value = loaded.getexif().get(ExifTags.Base.Orientation, 1)
+        if isinstance(loaded, pillow_heif.HeifImageFile):
+            # The plugin took the tag away; what the container says, its library has done.
+            value = 1 if container_turns else loaded.info.get("original_orientation")
+        elif isinstance(loaded, AvifImagePlugin.AvifImageFile) and not container_turns:
+            value = _tag_of(loaded._decoder.get_info()[4])  # the plugin writes 1 over a tag that stands alone
+        else:
+            value = loaded.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # noqa: BLE001 - broken metadata raises anything, and the pixels may be fine
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def _tag_of(exif: bytes | None) -> object:
+    tags = Image.Exif()
+    tags.load(exif or b"")
+    return tags.get(ExifTags.Base.Orientation)
 
 
 def turn_of(orientation: int) -> Image.Transpose | None:

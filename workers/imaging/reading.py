@@ -33,12 +33,16 @@ from PIL import (
 
 from workers.failures import Permanent
 from workers.imaging.baggage import baggage_bytes
+from workers.imaging.containers import simplified
+from workers.imaging.depth import is_decoded_by_planes
 from workers.imaging.footprint import kind_of, most_pixels, webp_pixels
 from workers.imaging.formats import Format, format_of, likeness
 from workers.imaging.guard import refusing
+from workers.imaging.isobmff import Container, Rectangle, container_of
 from workers.imaging.limits import Limits
 from workers.imaging.refusals import refusal
 from workers.imaging.scans import too_many_scans
+from workers.imaging.signals import Signal, signal_of
 from workers.imaging.variants import Spec
 
 # The decoders of the allow-list, imported by name so that Pillow never loads its forty others.
@@ -62,13 +66,22 @@ _DRAFT_FACTOR = 1.15
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A decoded first frame: `size` is that of the file as stored, the picture may be smaller by a draft."""
+    """A decoded first frame, and what its file says of it.
+
+    `size` is that of the file as stored and cropped; the picture may be smaller by a draft. `crop` is what is
+    left to cut of it. An HDR picture whose planes are deeper than Pillow's is not decoded yet: `data` is what
+    its decoder is to read.
+    """
 
     picture: Image.Image
+    data: bytes
     format: str
     content_type: str
     size: tuple[int, int]
     partial: bool
+    signal: Signal
+    container: Container
+    crop: Rectangle | None
 
 
 def prepare() -> None:
@@ -132,23 +145,42 @@ def _loaded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits) ->
 
 
 def _decoded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits, *, partial: bool) -> Source:
-    picture = _opened(data, kind, specs, limits)
+    picture, data = _opened(data, kind, specs, limits)
     size, shrink = picture.size, 0
+    container = container_of(data) if picture.format in ("AVIF", "HEIF") else Container()
+    signal = signal_of(picture, data, container)
+    # The HEIF library crops by itself; the AVIF plugin hands over what was to be cut away.
+    crop = container.crop(size) if picture.format == "AVIF" else None
+    if signal.needs_depth or crop is not None:
+        most = most_pixels(kind_of(picture, is_deep=True), file_bytes=len(data), specs=specs, limits=limits)
+        if size[0] * size[1] > most:
+            raise refusal("image_too_large", kind=kind.name, pixels=most)
     if isinstance(picture, JpegImagePlugin.JpegImageFile):
         _draft(picture, largest_of(specs, size))
     elif isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
         shrink = _halvings(size, largest_of(specs, size))
         picture.reduce = shrink
     try:
-        picture.load()
+        if not (signal.needs_depth and is_decoded_by_planes(picture)):
+            picture.load()
     except OSError:
         if not shrink:
             raise
         # A JPEG 2000 file may have fewer levels than were asked for: then it is decoded whole.
         picture.close()
-        picture = _opened(data, kind, specs, limits)
+        picture, data = _opened(data, kind, specs, limits)
         picture.load()
-    return Source(picture, picture.format or kind.name, _content_type(picture), size, partial)
+    return Source(
+        picture=picture,
+        data=data,
+        format=picture.format or kind.name,
+        content_type=_content_type(picture),
+        size=size if crop is None else (crop[2] - crop[0], crop[3] - crop[1]),
+        partial=partial,
+        signal=signal,
+        container=container,
+        crop=crop,
+    )
 
 
 def _content_type(picture: ImageFile.ImageFile) -> str:
@@ -160,7 +192,11 @@ def _content_type(picture: ImageFile.ImageFile) -> str:
     return Image.MIME[picture.format or "JPEG"]
 
 
-def _opened(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits) -> ImageFile.ImageFile:
+def _opened(
+    data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits
+) -> tuple[ImageFile.ImageFile, bytes]:
+    """Return the picture, admitted by its size, and the bytes that its decoder reads."""
+
     def admit(pixels: int, footprint: str) -> None:
         most = most_pixels(footprint, file_bytes=len(data), specs=specs, limits=limits)
         if pixels > most:
@@ -168,13 +204,26 @@ def _opened(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits) ->
 
     if kind.name == "WebP":
         admit(webp_pixels(data) or 0, "WEBP")
-    picture = Image.open(io.BytesIO(data), formats=kind.decoders)
+    picture, data = _identified(data, kind)
     try:
         admit(picture.width * picture.height, kind_of(picture))
     except Permanent:
         picture.close()
         raise
-    return picture
+    return picture, data
+
+
+def _identified(data: bytes, kind: Format) -> tuple[ImageFile.ImageFile, bytes]:
+    """Let each of the decoders try; for AVIF and HEIC once more with a container that leaves nothing to refuse."""
+    try:
+        return Image.open(io.BytesIO(data), formats=kind.decoders), data
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError):
+        raise
+    except Exception:
+        plainer = simplified(data) if "AVIF" in kind.decoders else None
+        if plainer is None:
+            raise
+        return Image.open(io.BytesIO(plainer), formats=kind.decoders), plainer
 
 
 def largest_of(specs: Sequence[Spec], size: tuple[int, int]) -> tuple[int, int]:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from workers.imaging import exif
 from workers.imaging.cascade import Cascade
-from workers.imaging.colour import colour_space, srgb, srgb_of_planes
+from workers.imaging.colour import colour_space, sdr_of, srgb, srgb_of_planes
+from workers.imaging.depth import planes_of
 from workers.imaging.fingerprints import dhash, dominant_colour
 from workers.imaging.frames import frames_of
 from workers.imaging.limits import Limits
@@ -35,7 +36,7 @@ def render(data: bytes, *, limits: Limits, recipe: Recipe | None = None) -> Rend
     """
     recipe = recipe or parse(DEFAULT)
     with read(data, specs=recipe.specs, limits=limits) as source:
-        orientation = orientation_of(source.picture)
+        orientation = orientation_of(source.picture, container_turns=source.container.is_turned)
         width, height = size = upright_size(source.size, orientation)
         stored = upright_size(max(spec.scaled(size) for spec in recipe.specs), orientation)
         cascade = Cascade(size, *_largest(source, stored, orientation))
@@ -47,7 +48,7 @@ def render(data: bytes, *, limits: Limits, recipe: Recipe | None = None) -> Rend
             width=width,
             height=height,
             orientation=orientation,
-            color_space=colour_space(picture),
+            color_space=colour_space(picture, source.signal),
             taken_at=exif.taken_at(picture),
             camera=exif.camera(picture),
             lens=exif.lens(picture),
@@ -68,18 +69,25 @@ def _largest(
     source: Source, stored: tuple[int, int], orientation: int
 ) -> tuple[Image.Image | Planes, Image.Image | None]:
     """Return the picture at its largest size, eight bits, sRGB or grey, upright; and its transparency."""
-    profile = source.picture.info.get("icc_profile")
-    profile = profile if isinstance(profile, bytes) else None
-    if source.picture.mode == "YCbCr":
-        planes = Planes.of(source.picture).resized(stored, gap=_GAP_OF_JPEG)
-        planes = srgb_of_planes(planes, profile)
+    if source.signal.needs_depth:
+        opaque, alpha = sdr_of(_deep_planes(source, stored), source.signal)
+        return upright(opaque, orientation), None if alpha is None else upright(alpha, orientation)
+    whole = source.picture if source.crop is None else source.picture.crop(source.crop)
+    if whole.mode == "YCbCr":
+        planes = Planes.of(whole).resized(stored, gap=_GAP_OF_JPEG)
+        planes = srgb_of_planes(planes, source.signal)
         turn = turn_of(orientation)
         return (planes if turn is None else planes.transposed(turn)), None
-    picture = resizable(source.picture)
-    white = None if picture.mode == "LA" else full_scale(source.picture)
+    picture = resizable(whole)
+    white = None if picture.mode == "LA" else full_scale(whole)
     if picture.size != stored:
         # The first, coarse step knows no sixteen bits.
         gap = None if picture.mode.startswith("I;16") else _GAP
         picture = picture.resize(stored, Image.Resampling.LANCZOS, reducing_gap=gap)
-    opaque, alpha = srgb(eight_bits(picture, white), profile)
+    opaque, alpha = srgb(eight_bits(picture, white), source.signal)
     return upright(opaque, orientation), None if alpha is None else upright(alpha, orientation)
+
+
+def _deep_planes(source: Source, stored: tuple[int, int]) -> list[Image.Image]:
+    at = source.container.matrix_at
+    return planes_of(source.picture, source.data, size=stored, matrix_at=at, crop=source.crop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 import tempfile
@@ -10,9 +11,11 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import pillow_heif
 import pytest
 from PIL import Image
 
+from tests.containers import clap, deep_png, with_cicp, with_properties
 from tests.unit.workers.pictures import saved, seen
 from workers.decoding.client import Decoder
 from workers.failures import Permanent
@@ -78,6 +81,38 @@ def test_a_picture_at_its_limit_is_rendered_and_one_above_is_refused(
     assert rendered(decoder, at_limit).width == 2000
     with pytest.raises(Permanent) as caught:
         rendered(decoder, saved(small.resize((2000, most // 1000)), format_, **options))
+    assert caught.value.code == "image_too_large"
+
+
+def _deep(format_: str, size: tuple[int, int]) -> bytes:
+    """Return a picture that is taken apart in as many bits as its decoder gives, transparency with it."""
+    row = Image.linear_gradient("L").resize((size[0], 1)).tobytes()
+    if format_ == "PNG":
+        wide = b"".join(bytes((value,) * 8) for value in row)
+        return deep_png(size, wide * size[1], channels=4, cicp=bytes((9, 16, 0, 1)))
+    if format_ == "AVIF":
+        picture = Image.frombytes("L", (size[0], 1), row).resize(size).convert("RGBA")
+        picture.putalpha(picture.getchannel("R"))
+        data = saved(picture, "AVIF", speed=10, subsampling="4:4:4")
+        return with_properties(with_cicp(data, 9, 16), clap(size[0] - 20, size[1] - 20))
+    out, wide = io.BytesIO(), b"".join(bytes((value,) * 8) for value in row)
+    colours = {"color_primaries": 9, "transfer_characteristics": 16, "matrix_coefficients": 9}
+    pillow_heif.from_bytes("RGBA;16", size, wide * size[1]).save(out, quality=10, chroma=444, **colours)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("format_", ["PNG", "AVIF", pytest.param("HEIF", marks=pytest.mark.slow)])
+def test_a_deep_picture_at_its_limit_is_rendered_and_one_above_is_refused(
+    decoder: Decoder, format_: str
+) -> None:
+    """What HDR and a crop take beyond the usual is counted before it is taken."""
+    kind, limits = f"deep {format_}", Limits(memory_bytes=MEMORY)
+    most = most_pixels(kind, file_bytes=0, specs=SPECS, limits=limits)
+    most = most_pixels(kind, file_bytes=len(_deep(format_, (2000, most // 2000))), specs=SPECS, limits=limits)
+    assert 1_000_000 < most < 100_000_000
+    assert rendered(decoder, _deep(format_, (2000, most // 2000 - 10))).width in (2000, 1980)
+    with pytest.raises(Permanent) as caught:
+        rendered(decoder, _deep(format_, (2000, most // 2000 + 100)))
     assert caught.value.code == "image_too_large"
 
 
