@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from common.guessable import why_guessable
 
+SHORTEST_SECRET = 32  # bytes: what HS256 asks for
 SHORTEST_PASSWORD = 12
 
 
@@ -74,8 +75,10 @@ def as_secrets(text: str) -> tuple[str, ...]:
     secrets = tuple(part.strip() for part in text.split(",") if part.strip())
     if not secrets:
         raise ValueError("must hold at least one secret; make one with `openssl rand -hex 32`")
-    if any(len(secret.encode()) < 32 for secret in secrets):
-        raise ValueError("holds a secret shorter than 32 bytes; make one with `openssl rand -hex 32`")
+    if any(len(secret.encode()) < SHORTEST_SECRET for secret in secrets):
+        raise ValueError(
+            f"holds a secret shorter than {SHORTEST_SECRET} bytes; make one with `openssl rand -hex 32`"
+        )
     for reason in filter(None, map(why_guessable, secrets)):
         raise ValueError(f"holds a secret that {reason}; make one with `openssl rand -hex 32`")
     return secrets

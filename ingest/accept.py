@@ -1,9 +1,9 @@
-"""Accept an import: judge what it asks for, write it down, then ring for it. In this order, because
+"""Accept an import: judge what it asks for, write it down, then enqueue it. In this order, because
 
 1. judged first, so that what can never be fetched is recorded as failed at once and costs no job;
-2. written before it is rung for, so that no worker can be sent to an import that does not exist, and so that
+2. written before it is enqueued, so that no worker can be sent to an import that does not exist, and so that
    a 2xx answer rests on the document (majority, journaled) alone;
-3. rung for last and without waiting. A crash between 2 and 3, a Redis that is away or a full bell queue lose
+3. enqueued last and without waiting. A crash between 2 and 3, a Redis that is away or a full queue lose
    nothing: the document says when it is due, and the sweeper asks for whatever is due.
 
 A crash before 2 has accepted nothing, and the caller has no answer. One after 2 whose answer is lost leaves an
@@ -28,7 +28,7 @@ from ingest import params as parameters
 from ingest.auth import Identity
 from ingest.errors import KeyReusedError
 
-DUE_IN = 5.0  # seconds: ample for the bell, short for whoever waits where it did not ring
+DUE_IN = 5.0  # seconds: ample for the queue, short for whoever waits where it was not enqueued
 
 
 class Ledger(Protocol):
@@ -51,7 +51,7 @@ async def accept(  # noqa: PLR0913 - all of it by keyword
     *,
     echo: str,
     imports: Ledger,
-    ring: Callable[[str, Document], None],
+    enqueue: Callable[[str, Document], None],
     clock: Callable[[], datetime],
     new_id: Callable[[], str],
     request_id: str,
@@ -94,6 +94,6 @@ async def accept(  # noqa: PLR0913 - all of it by keyword
             raise KeyReusedError
         return Accepted(kept, replayed=True)
     if judged.code is None:
-        ring(FETCH.name, document)
+        enqueue(FETCH.name, document)
     reached("accept.rung")
     return Accepted(document, replayed=False)

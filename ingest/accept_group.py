@@ -1,4 +1,4 @@
-"""Accept a group: judge what it asks for, write it down, then ring for it, in the order of `accept.py`."""
+"""Accept a group: judge what it asks for, write it down, then enqueue it, in the order of `accept.py`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def accept_group(  # noqa: PLR0913 - all of it by keyword
     identity: Identity,
     *,
     groups: Ledger,
-    ring: Callable[[str, Document], None],
+    enqueue: Callable[[str, Document], None],
     clock: Callable[[], datetime],
     new_id: Callable[[], str],
     request_id: str,
@@ -45,5 +45,5 @@ async def accept_group(  # noqa: PLR0913 - all of it by keyword
         due_in=DUE_IN,
     )
     await groups.insert(group)
-    ring(EXPAND.name, group)
+    enqueue(EXPAND.name, group)
     return group

@@ -53,7 +53,7 @@ class Overview(Latest, Counts, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """What the door reads and writes. `redis` is only looked at; `ring` never waits and never fails."""
+    """What the door reads and writes. `redis` is only looked at; `enqueue` never waits and never fails."""
 
     imports: ImportsStore
     groups: GroupsStore
@@ -63,7 +63,7 @@ class Stores:
     blobs: BlobReader
     redis: redis.Redis
     ping_mongodb: Callable[[], Awaitable[Any]]
-    ring: Callable[[str, Document], None]
+    enqueue: Callable[[str, Document], None]
     questions: Questions
 
 
@@ -127,7 +127,7 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
     images, blobs = stores.images, stores.blobs
     groups = stores.groups
     posts: dict[str, Any] = {
-        "ring": stores.ring,
+        "enqueue": stores.enqueue,
         "clock": clock,
         "new_id": new_id,
         "zone": zone,

@@ -4,14 +4,16 @@ The grammar is the original's, with its leniency (`Token abc`, `Bearer token="ab
 because clients have come to depend on each form. Every refusal is one and the same UnauthenticatedError.
 
 A token that was verified is remembered by its digest, since checking a signature costs more than the rest of
-the header; its dates are judged again each time. The user is looked up each time: one who is disabled is
-refused with the next request, whatever the token says.
+the header; its dates are judged again each time. The user behind it is remembered for a second, in which
+thousands of requests may come: one who is disabled is refused after that, whatever the token says.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ from ingest.errors import UnauthenticatedError
 _SCHEME = re.compile(r"(?:Token|Bearer)\s+", re.IGNORECASE | re.ASCII)
 _PIECE_END = re.compile(r"[,;\t]")
 _SPACES = " \r\n\f\v"
-_REMEMBERED = 4_096  # tokens
+_REMEMBERED = 4_096  # tokens, and users
+USER_SECONDS = 1.0  # so long a user who was disabled may still be served
 _LONGEST_REMEMBERED = 2_048  # characters; longer ones are verified each time, so that memory stays bounded
 
 
@@ -70,7 +73,8 @@ class Authenticator:
     """Tell the caller of a request.
 
     `find_user` returns the user of an id, or None where it, or its organization, is unknown or disabled; what
-    it raises (a store that is away) passes through. `clock` is in seconds since 1970: the process's own.
+    it raises (a store that is away) passes through. `clock` is in seconds since 1970: the process's own;
+    `elapsed` is one that nobody sets.
     """
 
     def __init__(
@@ -80,8 +84,11 @@ class Authenticator:
         secrets: Sequence[str],
         clock: Callable[[], float],
         require_expiry: bool = True,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._find_user = find_user
+        self._find_user, self._elapsed = find_user, elapsed
+        self._users: OrderedDict[str, tuple[User, float]] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[User | None]] = {}
         self._secrets = tuple(secrets)
         self._clock = clock
         self._require_expiry = require_expiry
@@ -90,7 +97,7 @@ class Authenticator:
     async def user(self, authorization: str | None) -> Identity:
         """Return who sent this header. Raises UnauthenticatedError for every cause there is."""
         claims = self._claims(token_of(authorization))
-        found = await self._find_user(claims.user_id)
+        found = await self._user(claims.user_id)
         if found is None:
             raise UnauthenticatedError
         return Identity(found.id, found.organization_id, claims, found.gate)
@@ -98,6 +105,33 @@ class Authenticator:
     def renewed(self, identity: Identity) -> str:
         """Return the token for the X-token header of a successful answer."""
         return tokens.renew(identity.claims, secret=self._secrets[0], now=self._clock())
+
+    async def _user(self, user_id: str) -> User | None:
+        """Return a user as it was at most a second ago. One that cannot act is asked for each time."""
+        known = self._users.get(user_id)
+        if known is not None and self._elapsed() < known[1]:
+            return known[0]
+        asking = self._asking.get(user_id)
+        if asking is None:
+            asking = self._asking[user_id] = asyncio.create_task(self._look_up(user_id))
+            asking.add_done_callback(lambda done: self._asked(user_id, done))
+        # Many requests wait for one answer: one that gives up must not take it from the others.
+        return await asyncio.shield(asking)
+
+    async def _look_up(self, user_id: str) -> User | None:
+        until = self._elapsed() + USER_SECONDS  # counted from the question: the answer is no younger
+        self._users.pop(user_id, None)
+        found = await self._find_user(user_id)
+        if found is not None:
+            self._users[user_id] = (found, until)
+            if len(self._users) > _REMEMBERED:
+                self._users.popitem(last=False)
+        return found
+
+    def _asked(self, user_id: str, done: asyncio.Task[User | None]) -> None:
+        del self._asking[user_id]
+        if not done.cancelled():
+            done.exception()  # where every request gave up before, it is nobody's
 
     def _claims(self, token: str) -> tokens.Claims:
         now = self._clock()

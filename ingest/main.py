@@ -14,9 +14,9 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import FrameType
 
 import structlog
@@ -48,14 +48,15 @@ from common.telemetry.log import configure
 from ingest import dry_run
 from ingest.app import Limits, Stores, create_app
 from ingest.auth import Authenticator
+from ingest.background_dispatch import BackgroundDispatcher, Work
 from ingest.edge import Edge
-from ingest.ringer import Ringer
 from ingest.server import Bounds, protocol
 
 STOP_SECONDS = 7.0  # for requests in hand; whoever stops us counts to ten
 CLOSE_SECONDS = 0.5  # for the driver's goodbye, which to a silent MongoDB would take up to ten
 BEAT_SECONDS = 5.0
 MOST_CONNECTIONS = 4_000
+KEEP_ALIVE_SECONDS = 15
 # While a thread takes a large body apart, the loop gets the interpreter back after this; by default it would wait
 # ten times as long, for each of the several times that a small request needs it.
 SWITCH_SECONDS = 0.0005
@@ -72,6 +73,26 @@ class DoorServer(uvicorn.Server):
         """Begin to stop."""
         self.stopping = True
         super().handle_exit(sig, frame)
+
+
+class _Bells:
+    """Dispatches by bells: the work of each stage and organization in one call, all of a flush in one thread."""
+
+    def __init__(self, bells: Doorbells) -> None:
+        self._bells = bells
+
+    async def dispatch(self, work: Sequence[Work]) -> None:
+        """Ask for everything. Raises RedisError."""
+        await asyncio.to_thread(self._ask, work)
+
+    def _ask(self, work: Sequence[Work]) -> None:
+        together: dict[tuple[str, str], list[tuple[str, datetime]]] = {}
+        for one in work:
+            together.setdefault((one.stage, one.organization_id), []).append(
+                (one.document_id, one.accepted_at)
+            )
+        for (stage, organization_id), imports in together.items():
+            self._bells.ask(stage, organization_id, imports)
 
 
 def main(environ: Mapping[str, str] = os.environ) -> int:
@@ -113,7 +134,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
     mongodb: AsyncMongoClient[Document],
     redis: Redis,
     blobs: BlobReader,
-    ringer: Ringer,
+    dispatcher: BackgroundDispatcher,
     clock: StoreClock,
     asking_threads: Executor,
     stopping: Callable[[], bool],
@@ -131,7 +152,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
             blobs=blobs,
             redis=redis,
             ping_mongodb=lambda: mongodb.admin.command("ping"),
-            ring=ringer.ring,
+            enqueue=dispatcher.enqueue,
             questions=Questions(redis, producer(redis), now=lambda: clock().timestamp()),
         ),
         authenticator=Authenticator(
@@ -169,7 +190,7 @@ async def _serve(settings: Settings, listener: socket.socket, asking_threads: Ex
         renders_per_organization=settings.renders_per_organization,
         now=lambda: clock().timestamp(),
     )
-    ringer = Ringer(bells)
+    dispatcher = BackgroundDispatcher(_Bells(bells))
     server: DoorServer
 
     app = create(
@@ -177,7 +198,7 @@ async def _serve(settings: Settings, listener: socket.socket, asking_threads: Ex
         mongodb=mongodb,
         redis=redis,
         blobs=blobs,
-        ringer=ringer,
+        dispatcher=dispatcher,
         clock=clock,
         asking_threads=asking_threads,
         stopping=lambda: server.stopping,
@@ -191,7 +212,6 @@ async def _serve(settings: Settings, listener: socket.socket, asking_threads: Ex
     )
     if not await asyncio.to_thread(looking.start):
         return 2
-    ringer.start()
     beside = [asyncio.create_task(_measure(mongodb, clock)), asyncio.create_task(_beat(redis))]
     log.info("listening", host=settings.host, port=listener.getsockname()[1])
     try:
@@ -200,7 +220,7 @@ async def _serve(settings: Settings, listener: socket.socket, asking_threads: Ex
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        await asyncio.to_thread(ringer.stop)
+        await dispatcher.stop()
         with contextlib.suppress(RedisError):
             await asyncio.to_thread(presence.leave, redis, presence.name_of("web"))
         await blobs.close()
@@ -228,7 +248,7 @@ def _config(app: Edge, settings: Settings) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,  # whoever connects is the peer, whatever a header says
         server_header=False,
-        timeout_keep_alive=15,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(STOP_SECONDS),
     )
 

@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 
 _ACKNOWLEDGED: dict[str, Any] = {"w": "majority", "journal": True, "tz_aware": True, "connect": False}
 DOOR_TIMEOUT_MS = 1_500  # with MongoDB away, a request is answered 503 well within two seconds
+DOOR_CONNECTIONS = 50
+WORKER_TIMEOUT_MS = 10_000
 
 
 def connect(url: str) -> MongoClient[Document]:
@@ -31,7 +33,7 @@ def connect(url: str) -> MongoClient[Document]:
         url,
         serverSelectionTimeoutMS=3_000,
         connectTimeoutMS=3_000,
-        socketTimeoutMS=10_000,
+        socketTimeoutMS=WORKER_TIMEOUT_MS,
         appname="import-api",
         **_ACKNOWLEDGED,
     )
@@ -45,7 +47,7 @@ def connect_door(url: str) -> AsyncMongoClient[Document]:
         timeoutMS=DOOR_TIMEOUT_MS,
         serverSelectionTimeoutMS=DOOR_TIMEOUT_MS,
         connectTimeoutMS=1_000,
-        maxPoolSize=50,
+        maxPoolSize=DOOR_CONNECTIONS,
         appname="import-api-door",
         **_ACKNOWLEDGED,
     )

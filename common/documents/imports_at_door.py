@@ -7,9 +7,10 @@ the import that an earlier request with the same idempotency key made.
 from __future__ import annotations
 
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import AutoReconnect, ConnectionFailure, DuplicateKeyError
+from pymongo.errors import AutoReconnect, DuplicateKeyError
 
 from common.documents.database import Document
+from common.documents.insert_batch import InsertBatch
 
 _INSERTIONS = 3  # a key that is forgotten between an insertion and its look is met once, if ever
 
@@ -19,6 +20,7 @@ class ImportsAtDoor:
 
     def __init__(self, db: AsyncDatabase[Document]) -> None:
         self._imports = db.imports
+        self._batch = InsertBatch(db.imports)
 
     async def insert(self, document: Document) -> Document:
         """Write an import durably and return it, or the one that came with the same idempotency key before.
@@ -27,7 +29,7 @@ class ImportsAtDoor:
         """
         for _ in range(_INSERTIONS):
             try:
-                await self._insert_one(document)
+                await self._batch.insert(document)
             except DuplicateKeyError:
                 there = await self._in_the_way(document)
                 if there is not None:
@@ -35,13 +37,6 @@ class ImportsAtDoor:
             else:
                 return document
         raise AutoReconnect("An idempotency key was forgotten again and again while it was looked up.")
-
-    async def _insert_one(self, document: Document) -> None:
-        try:
-            await self._imports.insert_one(document)
-        except ConnectionFailure:
-            # The write may have landed with its reply lost; the same id cannot be written twice.
-            await self._imports.insert_one(document)
 
     async def _in_the_way(self, document: Document) -> Document | None:
         """Return what an insertion met: itself, or the import of its key. None: that key has just been forgotten."""

@@ -20,6 +20,8 @@ from common.queue.jobs import QUEUES
 from common.queue.sturdy import SturdyBroker
 
 NAMESPACE = "dramatiq"
+DOOR_SECONDS = 0.5  # for one call, and for connecting: a POST never waits for Redis
+WORKER_SECONDS = 3  # for one call
 HEARTBEAT_MS = 15_000  # a process silent for so long has its unfinished messages handed to others
 ALL_THE_TIME = 1_000_000  # maintenance chance in a million: recovery is certain and not a matter of luck
 
@@ -59,8 +61,8 @@ def door_client(url: str) -> redis.Redis:
     """Open a client for the door: it gives up within a second, since a POST never waits for Redis."""
     return redis.Redis.from_url(
         url,
-        socket_timeout=0.5,
-        socket_connect_timeout=0.5,
+        socket_timeout=DOOR_SECONDS,
+        socket_connect_timeout=DOOR_SECONDS,
         retry=_once_more_if_lost(),
         health_check_interval=15,
     )
@@ -73,7 +75,7 @@ def worker_client(url: str) -> redis.Redis:
     """
     return redis.Redis.from_url(
         url,
-        socket_timeout=3,
+        socket_timeout=WORKER_SECONDS,
         socket_connect_timeout=2,
         retry=_once_more_if_lost(),
         health_check_interval=15,

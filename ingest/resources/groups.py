@@ -49,7 +49,7 @@ class GroupsResource:
         self,
         *,
         groups: GroupsStore,
-        ring: Callable[[str, Document], None],
+        enqueue: Callable[[str, Document], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         zone: ZoneInfo,
@@ -58,7 +58,7 @@ class GroupsResource:
         asking: dry_run.Asking,
         admission: Admission,
     ) -> None:
-        self._groups, self._ring, self._asking = groups, ring, asking
+        self._groups, self._enqueue, self._asking = groups, enqueue, asking
         self._clock, self._new_id, self._zone = clock, new_id, zone
         self._max_body_bytes, self._body_seconds = max_body_bytes, body_seconds
         self._admission = admission
@@ -81,7 +81,7 @@ class GroupsResource:
                 sent.params,
                 identity,
                 groups=self._groups,
-                ring=self._ring,
+                enqueue=self._enqueue,
                 clock=self._clock,
                 new_id=self._new_id,
                 request_id=req.context.request_id,

@@ -61,7 +61,7 @@ class ImportsResource:
         self,
         *,
         imports: ImportsStore,
-        ring: Callable[[str, Document], None],
+        enqueue: Callable[[str, Document], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         zone: ZoneInfo,
@@ -71,7 +71,7 @@ class ImportsResource:
         admission: Admission,
         keys_kept: timedelta,
     ) -> None:
-        self._imports, self._ring, self._asking = imports, ring, asking
+        self._imports, self._enqueue, self._asking = imports, enqueue, asking
         self._clock, self._new_id, self._zone = clock, new_id, zone
         self._max_body_bytes, self._body_seconds = max_body_bytes, body_seconds
         self._keys_kept, self._admission = keys_kept, admission
@@ -101,7 +101,7 @@ class ImportsResource:
                 req.context.identity,
                 echo=sent.echo,
                 imports=self._imports,
-                ring=self._ring,
+                enqueue=self._enqueue,
                 clock=self._clock,
                 new_id=self._new_id,
                 request_id=req.context.request_id,

@@ -20,6 +20,7 @@ from ingest.accept import Accepted, accept
 from ingest.auth import Identity
 from ingest.errors import KeyReusedError
 from ingest.idempotency import digest
+from ingest.params import frozen
 from workers.due import forget_keys
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -52,8 +53,9 @@ class Ledger:
         return await accept(
             params,
             Identity(user_id="user", organization_id="org", claims=Claims("user", None, None, {})),
+            echo=frozen(params),
             imports=door,
-            ring=lambda _queue, document: self.rung.append(document["_id"]),
+            enqueue=lambda _queue, document: self.rung.append(document["_id"]),
             clock=lambda: NOW,
             new_id=lambda: str(uuid.uuid4()),
             request_id="r",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import tokens
-from ingest.auth import Authenticator, Identity, token_of
+from ingest.auth import USER_SECONDS, Authenticator, Identity, token_of
 from ingest.errors import UnauthenticatedError
 
 SECRET = "a secret that has at least 32 bytes"
@@ -143,7 +143,10 @@ class World:
         self.now = 1554745137.0
         self.users = {USER: Known(USER, ORGANIZATION)}
         self.asked: list[str] = []
-        self.authenticator = Authenticator(find_user=self.find, secrets=[SECRET], clock=lambda: self.now)
+        self.elapsed = 50.0
+        self.authenticator = Authenticator(
+            find_user=self.find, secrets=[SECRET], clock=lambda: self.now, elapsed=lambda: self.elapsed
+        )
 
     async def find(self, user_id: str) -> Known | None:
         self.asked.append(user_id)
@@ -164,15 +167,66 @@ def test_the_identity_is_the_user_s_own() -> None:
     assert world.asked == [USER]
 
 
-def test_a_disabled_user_is_refused_with_the_next_request() -> None:
-    """The token is remembered, the user is asked for each time."""
+def test_a_disabled_user_is_refused_after_a_second_at_most() -> None:
+    """Token and user are remembered; the user for a second from when it was asked for, and no longer."""
     world = World()
     header = world.header()
-    world.user(header)
-    del world.users[USER]
-    with pytest.raises(UnauthenticatedError):
+    for _ in range(5):
         world.user(header)
-    assert len(world.asked) == 2
+    assert world.asked == [USER]
+    del world.users[USER]
+    world.elapsed += USER_SECONDS - 0.001
+    world.user(header)
+    world.elapsed += 0.001
+    for _ in range(2):
+        with pytest.raises(UnauthenticatedError):
+            world.user(header)
+    assert len(world.asked) == 3, "one that may not act is asked for each time, so that it may again at once"
+
+
+def test_many_requests_of_a_user_ask_once_and_one_that_gives_up_takes_the_answer_from_none() -> None:
+    """A hundred at once are one question, which goes on when the first of them is canceled."""
+    world = World()
+    header = world.header()
+
+    async def scenario() -> None:
+        free = asyncio.Event()
+
+        async def find(user_id: str) -> Known | None:
+            world.asked.append(user_id)
+            await free.wait()
+            return world.users.get(user_id)
+
+        authenticator = Authenticator(find_user=find, secrets=[SECRET], clock=lambda: world.now)
+        asking = [asyncio.create_task(authenticator.user(header)) for _ in range(100)]
+        await asyncio.sleep(0.01)
+        asking[0].cancel()
+        await asyncio.sleep(0.01)
+        free.set()
+        found = await asyncio.gather(*asking, return_exceptions=True)
+        assert isinstance(found[0], asyncio.CancelledError)
+        assert {one.user_id for one in found[1:] if isinstance(one, Identity)} == {USER}
+
+    asyncio.run(scenario())
+    assert world.asked == [USER]
+
+
+def test_a_question_that_nobody_waits_for_any_more_leaves_the_next_one_its_own() -> None:
+    """A store that fails, or a loop that ends, while a user is looked up is asked again by the next request."""
+    world = World()
+    outcome: list[Exception] = [ConnectionError()]
+
+    async def find(user_id: str) -> Known | None:
+        world.asked.append(user_id)
+        if outcome:
+            raise outcome.pop()
+        return world.users.get(user_id)
+
+    authenticator = Authenticator(find_user=find, secrets=[SECRET], clock=lambda: world.now)
+    with pytest.raises(ConnectionError):
+        asyncio.run(authenticator.user(world.header()))
+    assert asyncio.run(authenticator.user(world.header())).user_id == USER
+    assert not authenticator._asking
 
 
 def test_a_remembered_token_expires_in_its_second() -> None:
