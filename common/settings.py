@@ -121,6 +121,12 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("BODY_SECONDS", as_number(0.1, 600, float), "15", "Time a client has to send its request body."),
     Setting(
+        "CONNECTIONS_PER_PEER",
+        as_number(0, 100_000),
+        "2500",
+        "Connections that one address may have to one web process; 0 sets no bound, for use behind a proxy.",
+    ),
+    Setting(
         "ORGANIZATION_REQUESTS",
         as_number(1, 100_000),
         "256",
@@ -299,6 +305,7 @@ class Settings:
     max_body_bytes: int
     header_seconds: float
     body_seconds: float
+    connections_per_peer: int
     organization_requests: int
     organization_large_requests: int
     failed_logins_per_peer: int

@@ -6,6 +6,7 @@ X-XSS-Protection). Their order is that of the original's answers.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 import unicodedata
@@ -31,6 +32,8 @@ GUARDS: Headers = (
 )
 POLICY: Headers = (("P3P", 'CP="NOI ADM DEV PSAi COM NAV OUR OTRo STP IND DEM"'),)
 
+# RFC 9112, 3.2 and RFC 3986, 3.2.2: a name, an IPv4 address, or a literal in brackets; then perhaps a port.
+_HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 _ODD_IN_REQUEST_ID = re.compile(r"[^A-Za-z0-9_\-@]")
 _SIMPLE = re.compile(r"[A-Za-z0-9 !#$&'()+,.=@^_`{}~\-\[\]]+")
 _ATTR_CHAR = "!#$&+-.^_`|~"  # what RFC 8187 lets stand unencoded, beside letters and digits
@@ -121,3 +124,15 @@ def _plain_name(filename: str) -> str:
     if len(kept) <= _LONGEST_NAME:
         return kept
     return f"{kept[: _LONGEST_NAME - 21]}…{kept[-20:]}"  # the end holds the extension
+
+
+def is_host(value: bytes) -> bool:
+    """Tell whether a Host header names a host, with a port or without one."""
+    found = _HOST.fullmatch(value)
+    if found is None or found[1] is None:
+        return found is not None
+    try:
+        ipaddress.IPv6Address(found[1].decode("ascii"))
+    except ValueError:
+        return False
+    return True

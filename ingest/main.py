@@ -57,6 +57,7 @@ CLOSE_SECONDS = 0.5  # for the driver's goodbye, which to a silent MongoDB would
 BEAT_SECONDS = 5.0
 MOST_CONNECTIONS = 4_000
 KEEP_ALIVE_SECONDS = 15
+RECEIVE_BYTES = 64 * 2**10
 # While a thread takes a large body apart, the loop gets the interpreter back after this; by default it would wait
 # ten times as long, for each of the several times that a small request needs it.
 SWITCH_SECONDS = 0.0005
@@ -125,7 +126,10 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises OSError where the address is taken or not ours."""
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family, backlog=2_048)
+    listener = socket.create_server(address[:2], family=family, backlog=2_048)
+    # Connections take this over: what a stranger sends and nobody reads yet is held twice, here and by us.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    return listener
 
 
 def create(  # noqa: PLR0913 - all of it by keyword
@@ -237,6 +241,7 @@ def _config(app: Edge, settings: Settings) -> uvicorn.Config:
         header_seconds=settings.header_seconds,
         drain_seconds=settings.body_seconds,
         connections=_connections(),
+        connections_per_peer=settings.connections_per_peer,
     )
     return uvicorn.Config(
         app,
