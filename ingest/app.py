@@ -140,7 +140,10 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
     }
     routes: tuple[tuple[str, object], ...] = (
         ("/api/v1/imports", ImportsResource(imports=stores.imports, keys_kept=keys_kept, **posts)),
-        ("/api/v1/imports/{import_id}", ImportResource(imports=stores.imports, zone=zone)),
+        (
+            "/api/v1/imports/{import_id}",
+            ImportResource(imports=stores.imports, zone=zone, admission=admission),
+        ),
         ("/api/v1/import_groups", GroupsResource(groups=groups, **posts)),
         ("/api/v1/import_groups/{group_id}", GroupResource(groups=groups, zone=zone)),
         ("/api/v1/import_groups/{group_id}/imports", GroupImportsResource(groups=groups, zone=zone)),

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-MOST_TURNS = 8  # pipelined requests that are carried out at once, of all connections together
+MOST_TURNS = 2  # pipelined requests that are carried out at once, of all connections together
 MOST_HELD_BYTES = 64 * 2**20
 PATIENCE_SECONDS = 1.0  # so long a reader may take nothing before it can be cut to make room
 

@@ -118,8 +118,8 @@ class ImportResource:
 
     access = "token"
 
-    def __init__(self, *, imports: ImportsStore, zone: ZoneInfo) -> None:
-        self._imports, self._zone = imports, zone
+    def __init__(self, *, imports: ImportsStore, zone: ZoneInfo, admission: Admission) -> None:
+        self._imports, self._zone, self._admission = imports, zone, admission
 
     async def on_get(self, req: Request, resp: Response, import_id: str) -> None:
         """Show an import of the caller's organization; another's is not there."""
@@ -127,6 +127,9 @@ class ImportResource:
             document = await self._imports.find(checked_id(import_id))
         if document is None or document["organization_id"] != req.context.identity.organization_id:
             raise NotFoundError
-        resp.data = shown(document, zone=self._zone, gate=req.context.identity.gate)
+        resp.data = await self._admission.work(
+            len(document["params"]),
+            lambda: shown(document, zone=self._zone, gate=req.context.identity.gate),
+        )
 
     on_head = on_get

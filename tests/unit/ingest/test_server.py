@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
-from ingest import errors, headers
-from ingest.fairness import HeldBytes, Turns
-from ingest.main import listen
-from ingest.server import DRAIN_BYTES, MOST_BEHIND, BoundedProtocol, Bounds, protocol
-from tests.doors import Door, image
-
-LARGE = 64 * 2**20
-PATIENCE = 10.0  # no test asserts speed: this only ends one that would hang
-
-
-@contextlib.contextmanager
-def serve(door: Door, **bounds: Any) -> Iterator[int]:
-    """Serve a door on a free port, with the bounds of a test; gives the port."""
-    listener = listen("127.0.0.1", 0)
-    chosen = Bounds(**{"header_seconds": 0.4, "drain_seconds": 0.4, **bounds})
-    config = uvicorn.Config(
-        door.app,
-        http=protocol(chosen),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=1,
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(PATIENCE)
-        listener.close()
+from ingest.server import DRAIN_BYTES
+from tests.doors import Door
+from tests.served import (
+    LARGE,
+    PATIENCE,
+    asking_for_a_file,
+    asking_for_much,
+    is_whole_problem,
+    post,
+    serve,
+    statuses,
+    talk,
+    until_closed,
+)
 
 
 @pytest.fixture
@@ -64,59 +37,6 @@ def port(door: Door) -> Iterator[int]:
     """The port on which that door is served."""
     with serve(door) as port:
         yield port
-
-
-def talk(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
-    """Send pieces and return all that comes back until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as stranger:
-        with contextlib.suppress(ConnectionError):
-            for piece in pieces:
-                stranger.sendall(piece)
-                time.sleep(pause)
-        return until_closed(stranger)
-
-
-def until_closed(stranger: socket.socket) -> bytes:
-    """Return what comes until the end; a connection that never ends fails by its time limit."""
-    received = b""
-    with contextlib.suppress(ConnectionResetError):
-        while piece := stranger.recv(65_536):
-            received += piece
-    return received
-
-
-def statuses(received: bytes) -> list[int]:
-    """Return the statuses of all answers on a connection."""
-    return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:] if part[:3] != b"100"]
-
-
-def is_whole_problem(received: bytes, code: str) -> None:
-    """Check that the only answer has every header and is a problem with this code."""
-    head, _, body = received.partition(b"\r\n\r\n")
-    told = json.loads(body)
-    phrase = errors.CODES[code].phrase
-    assert head.startswith(f"HTTP/1.1 {told['status']} {phrase}\r\n".encode())
-    assert (told["code"], told["title"]) == (code, errors.CODES[code].title)
-    sent = dict(line.split(": ", 1) for line in head.decode("ascii").split("\r\n")[1:])
-    made = headers.answer(request_id=told["request_id"], runtime=sent["X-Runtime"])
-    assert {name: sent[name] for name, _ in made if name != "Content-Type"} == {
-        name: value for name, value in made if name != "Content-Type"
-    }
-    assert sent["Content-Type"] == "application/problem+json"
-    assert int(sent["Content-Length"]) == len(body)
-
-
-def post(door: Door, body: bytes = b"album_id=a", *more: str, length: str | None = None) -> bytes:
-    """Write an honest POST, with more headers on demand."""
-    lines = [
-        "POST /api/v1/imports HTTP/1.1",
-        "Host: example.org",
-        f'Authorization: Token token="{door.token()}"',
-        "Content-Type: application/x-www-form-urlencoded",
-        *([f"Content-Length: {len(body)}"] if length is None else [length] if length else []),
-        *more,
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def test_an_honest_connection_is_served_again_and_again(door: Door, port: int) -> None:
@@ -316,21 +236,6 @@ def test_a_crowd_beyond_the_bound_is_told_to_come_back(door: Door) -> None:
         assert statuses(talk(port, post(door))) == [200]
 
 
-def asking_for_a_file(door: Door) -> bytes:
-    """Put a small original into a door's stores and return the request for it."""
-    return asking_for_much(door, length=8)
-
-
-def asking_for_much(door: Door, length: int = LARGE) -> bytes:
-    """Put a large original into a door's stores and return the request for it."""
-    entry = image("x")
-    door.images.documents[entry["_id"]] = entry
-    door.blobs.blobs[entry["original"]["key"]] = b"a" * length
-    path = f"/api/v1/images/{entry['_id']}/original"
-    token = door.token()
-    return f'GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Token token="{token}"\r\n\r\n'.encode()
-
-
 def test_a_reader_that_takes_nothing_is_cut_off(door: Door) -> None:
     """Whoever asks for much and reads none of it holds no memory and no blob for long."""
     with serve(door, stall_seconds=0.3) as port:
@@ -394,173 +299,3 @@ def test_nonsense_behind_a_request_is_refused_behind_its_answer(
     received = talk(port, post(door), nonsense, pause=pause)
     assert statuses(received) == [200, 400]
     assert len(door.imports.documents) == 1
-
-
-UPGRADE = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
-PLAIN = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
-LAST = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-
-
-@pytest.mark.parametrize("request_", [UPGRADE, PLAIN], ids=["upgrades", "plain"])
-def test_a_packet_full_of_requests_is_answered_request_by_request(
-    door: Door, capfd: pytest.CaptureFixture[str], request_: bytes
-) -> None:
-    """1,500 requests in one packet have 1,500 answers in order, without a word of a failure in the log."""
-    with (
-        serve(door, header_seconds=30) as port,
-        socket.create_connection(("127.0.0.1", port), 60) as stranger,
-    ):
-        sending = threading.Thread(target=stranger.sendall, args=(request_ * 1_500 + LAST,))
-        sending.start()
-        received = until_closed(stranger)
-        sending.join()
-    assert statuses(received) == [200] * 1_501
-    said = capfd.readouterr()
-    assert "Traceback" not in said.out + said.err
-
-
-def test_a_connection_is_read_no_further_than_a_few_requests(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While the first of many is not answered, a handful is parsed and the rest stays as it came."""
-    begun = 0
-    begin = BoundedProtocol.on_message_begin
-
-    def counted(self: BoundedProtocol) -> None:
-        nonlocal begun
-        begun += 1
-        begin(self)
-
-    monkeypatch.setattr(BoundedProtocol, "on_message_begin", counted)
-    hanging = threading.Event()
-    find = door.blobs.stream
-
-    async def slow(*args: Any, **kwargs: Any) -> Any:
-        await asyncio.to_thread(hanging.wait, PATIENCE)
-        return await find(*args, **kwargs)
-
-    monkeypatch.setattr(door.blobs, "stream", slow)
-    with (
-        serve(door, header_seconds=30) as port,
-        socket.create_connection(("127.0.0.1", port), PATIENCE) as stranger,
-    ):
-        stranger.sendall(asking_for_a_file(door) + PLAIN * 2_000)
-        time.sleep(0.5)
-        waiting = begun
-        hanging.set()
-        stranger.sendall(LAST)
-        received = until_closed(stranger)
-    assert waiting == 1 + MOST_BEHIND
-    assert statuses(received) == [200] * 2_002
-
-
-def test_followers_of_many_connections_take_turns() -> None:
-    """What waits behind other requests is begun in its order, a few at once, and what has gone is passed over."""
-    turns, begun = Turns(most=2), []
-
-    def start(name: str, *, there: bool = True) -> Callable[[], bool]:
-        def begin() -> bool:
-            begun.append(name)
-            return there
-
-        return begin
-
-    for name in ("a", "b"):
-        turns.ask(start(name))
-    turns.ask(start("gone", there=False))
-    turns.ask(start("c"))
-    assert begun == ["a", "b"]
-    turns.end()
-    assert begun == ["a", "b", "gone", "c"]
-
-
-def test_readers_that_take_nothing_are_cut_where_room_is_needed() -> None:
-    """Beyond the bound those go that have held most for longest; one that has just begun stays."""
-    now = 0.0
-    held = HeldBytes(lambda: now, most=100)
-
-    class Reader:
-        def __init__(self) -> None:
-            self.aborted = False
-
-        def abort(self) -> None:
-            self.aborted = True
-
-    small, large, young = Reader(), Reader(), Reader()
-    held.hold(small, 20)
-    held.hold(large, 70)
-    assert held.has_room()
-    now = 2.0
-    held.hold(young, 40)
-    assert held.has_room()
-    assert (small.aborted, large.aborted, young.aborted) == (False, True, False)
-    held.hold(young, 90)
-    assert held.has_room()
-    assert small.aborted
-    held.hold(young, 101)
-    assert not held.has_room()
-    held.hold(young, 0)
-    assert (held.has_room(), held.total) == (True, 0)
-
-
-def test_answers_that_nobody_takes_leave_room_for_others(door: Door) -> None:
-    """Readers that stop reading hold no more than the bound, are cut when room is needed, and `/livez` answers on."""
-    with serve(door, held_bytes=2**20, stall_seconds=30) as port, contextlib.ExitStack() as crowd:
-        request_ = asking_for_much(door)
-        for _ in range(12):
-            stranger = crowd.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
-            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            stranger.sendall(request_)
-        time.sleep(1.5)
-        assert statuses(talk(port, LAST)) == [200]
-        assert statuses(talk(port, post(door, b"album_id=a", "Connection: close"))) == [200]
-
-
-def test_one_address_takes_a_share_and_not_all(door: Door) -> None:
-    """Beyond its bound an address is told to come back, and another one is served at once."""
-    with serve(door, connections=10, connections_per_peer=4, header_seconds=5) as port:
-        with contextlib.ExitStack() as crowd:
-            for _ in range(4):
-                crowd.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
-            time.sleep(0.2)
-            assert statuses(talk(port)) == [503]
-            source = ("127.0.0.2", 0)
-            with socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=source) as other:
-                other.sendall(LAST)
-                assert statuses(until_closed(other)) == [200]
-        time.sleep(0.2)
-        assert statuses(talk(port, LAST)) == [200]
-
-
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        (b"example.org", 200),
-        (b"example.org:8000", 200),
-        (b"example.org:", 200),
-        (b"127.0.0.1:80", 200),
-        (b"[::1]", 200),
-        (b"[::ffff:1.2.3.4]:80", 200),
-        (b"a%20b", 200),
-        (b"", 200),
-        (b"a b/c@d", 400),
-        (b"a b", 400),
-        (b"user@example.org", 400),
-        (b"example.org/path", 400),
-        (b"example.org:80:80", 400),
-        (b"example.org:http", 400),
-        (b"[::1", 400),
-        (b"[zz]", 400),
-        (b"[1.2.3.4]", 400),
-        (b"::1", 400),
-        (b"a%2", 400),
-        (b"a,b?c", 400),
-        (b"a#b", 400),
-        (b"b\xc3\xbccher.example", 400),
-        (b"<script>", 400),
-    ],
-)
-def test_a_host_is_one_by_its_grammar(port: int, host: bytes, status: int) -> None:
-    """RFC 9112, 3.2: an invalid field value is answered 400, before anything is made of it."""
-    received = talk(port, b"GET /livez HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
-    assert statuses(received) == [status]
