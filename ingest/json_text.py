@@ -18,6 +18,7 @@ from typing import Any
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ODD_NUMBER = re.compile(r"(?<![\d.])(\d)(e[+-]\d+)|-?Infinity|NaN")
+PIECE = 32 * 1024  # characters that are escaped at a time
 _SIGNS_OF_ODD_NUMBERS = ("e+", "e-", "Infinity", "NaN")
 _ESCAPES = (
     ("<", "\\u003c"),
@@ -38,6 +39,9 @@ def write(value: Any) -> str:
 
 def escape(text: str) -> bytes:
     """Return JSON text as the bytes of an answer. Never raises: a lone surrogate becomes its JSON escape."""
+    if len(text) > PIECE:
+        # One call of `replace` keeps the interpreter to itself; for megabytes of `<` that is long for all others.
+        return b"".join(escape(text[start : start + PIECE]) for start in range(0, len(text), PIECE))
     for character, written in _ESCAPES:  # all five can stand in strings only, so whole texts may be searched
         text = text.replace(character, written)
     # Python writes the replacement of a surrogate exactly as JSON spells its escape: \ud800.

@@ -74,3 +74,12 @@ def test_whatever_is_written_reads_the_same(value: Any) -> None:
     assert not {b"<", b">", b"&", "\u2028".encode()} & {
         written[i : i + n] for n in (1, 3) for i in range(len(written))
     }
+
+
+@pytest.mark.parametrize(
+    "size", [json_text.PIECE - 1, json_text.PIECE, json_text.PIECE + 1, 3 * json_text.PIECE + 7]
+)
+def test_a_long_text_is_escaped_like_a_short_one(size: int) -> None:
+    """Whatever stands where a long text is divided, it comes out as if it had not been."""
+    text = ("a<é>\u2028&😀\ud800b" * size)[:size]
+    assert json_text.escape(text) == b"".join(json_text.escape(character) for character in text)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ingest import headers
 from ingest.server import DRAIN_BYTES
 from tests.doors import Door
 from tests.served import (
