@@ -93,6 +93,8 @@ INSIDE = {
     "workers.decoding.forkserver._STOP_SECONDS",
     "workers.dry_runs.SECONDS",
     "workers.imaging.frames._SECONDS",
+    "workers.imaging.isobmff._MOST",  # beyond it a file is shown without what it tells of colour and crop
+    "workers.imaging.signals._MOST_CHUNKS",
     "workers.lanes.LEASE_SECONDS",
     "workers.lanes.PROLONG_SECONDS",
     "workers.lanes.WAIT_SECONDS",
