@@ -6,12 +6,16 @@ library would take a URL for an id and send it the bearer token, so nothing but 
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 DEFAULT_IMPORT_TYPE = "salesforce"
 
 CHECK_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_CAPITALS = str.maketrans(
+    {letter: str(int(letter.isupper())) for letter in string.ascii_letters + string.digits}
+)
 
 KINDS = {"00P": "Attachment", "068": "ContentVersion", "069": "ContentDocument", "015": "Document"}
 """Kinds of record that hold a file, by the three characters with which their ids begin."""
@@ -84,12 +88,9 @@ def canonical_id(text: str, *, kinds: tuple[str, ...]) -> str:
 
 def check_letters(fifteen: str) -> str:
     """Return the three check letters of 15 characters: a bit per capital, five characters a letter."""
-    return "".join(
-        CHECK_LETTERS[
-            sum(1 << bit for bit, letter in enumerate(fifteen[start : start + 5]) if letter.isupper())
-        ]
-        for start in (0, 5, 10)
-    )
+    capitals = fifteen.translate(_CAPITALS)
+    # The first character is the lowest bit, so each five are read backwards as a number of base two.
+    return "".join(CHECK_LETTERS[int(capitals[start : start + 5][::-1], 2)] for start in (0, 5, 10))
 
 
 IMPORT_TYPES: dict[str, Callable[[str], str]] = {"salesforce": salesforce_id}

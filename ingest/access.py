@@ -88,9 +88,11 @@ class Access:
 
     async def _judge(self, req: Request, resource: Any) -> None:
         if resource.access == "token":
-            async with req.context.budget.spend():
-                authorization = first_header(req, b"authorization")
-                identity = await self._authenticator.user(authorization)
+            authorization = first_header(req, b"authorization")
+            identity = self._authenticator.remembered(authorization)
+            if identity is None:
+                async with req.context.budget.spend():
+                    identity = await self._authenticator.user(authorization)
             self._admission.enter(identity.organization_id)
             req.context.identity = identity  # from here on it is counted, until its answer is made
         elif resource.access == "operator":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TypeVar
 
 from ingest.errors import TooManyRequestsError
@@ -21,6 +21,7 @@ LARGE_BODY = 16 * 1024  # bytes, with the query: what takes longer to read than 
 RETRY_AFTER = 1.0
 
 Result = TypeVar("Result")
+_AT_ONCE: AbstractAsyncContextManager[None] = nullcontext()
 
 
 class Admission:
@@ -48,12 +49,12 @@ class Admission:
         if not self._in_flight[organization_id]:
             del self._in_flight[organization_id]
 
-    @asynccontextmanager
-    async def turn(self, organization_id: str, size: int) -> AsyncIterator[None]:
+    def turn(self, organization_id: str, size: int) -> AbstractAsyncContextManager[None]:
         """Read and answer a body of so many bytes in here. Raises TooManyRequestsError where no turn came."""
-        if size <= LARGE_BODY:
-            yield
-            return
+        return _AT_ONCE if size <= LARGE_BODY else self._turn(organization_id)
+
+    @asynccontextmanager
+    async def _turn(self, organization_id: str) -> AsyncIterator[None]:
         turns, users = self._large_ones.get(organization_id) or (asyncio.Semaphore(self._large), 0)
         self._large_ones[organization_id] = (turns, users + 1)
         try:

@@ -11,9 +11,10 @@ from typing import Any
 import falcon
 import structlog
 from falcon.asgi import App, Request, Response
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, DocumentTooLarge, PyMongoError
 
 from common.blobs.seam import BlobMissingError, BlobsUnavailableError
+from common.documents.insert_batch import LARGEST_DOCUMENT
 from ingest import errors
 from ingest.access import OperatorUnknownError
 from ingest.budget import RETRY_AFTER
@@ -57,6 +58,8 @@ def _told(error: Exception) -> Exception:
             told = errors.ProblemError("file_missing", "The bytes of this file are not in the blob store.")
         case BlobsUnavailableError() | ConnectionFailure():
             told = errors.UnavailableError(RETRY_AFTER)
+        case DocumentTooLarge():
+            told = errors.PayloadTooLargeError(LARGEST_DOCUMENT)
         case PyMongoError():
             # A full disk, a store that is being restored: not a lost connection, yet it heals like one.
             log.error("mongodb refused", **_where(error))

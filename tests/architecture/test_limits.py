@@ -68,10 +68,8 @@ INSIDE = {
     "common.queue.sturdy.AGAIN_SECONDS",
     "common.queue.sturdy.LOOK_SECONDS",
     "common.telemetry.checks.LOOK_SECONDS",
-    "common.documents.insert_batch.LARGEST_DOCUMENT",  # MongoDB's own; the echo is bounded below it
     "common.documents.insert_batch.MOST_BYTES",
     "common.documents.insert_batch.MOST_DOCUMENTS",
-    "ingest.auth.USER_SECONDS",
     "ingest.auth._LONGEST_REMEMBERED",
     "ingest.background_dispatch.MOST_AT_ONCE",
     "ingest.background_dispatch.PAUSE_SECONDS",

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from pymongo.errors import NetworkTimeout, OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import DocumentTooLarge, NetworkTimeout, OperationFailure, ServerSelectionTimeoutError
 
 from common import tokens
 from ingest.edge import tidied
@@ -277,3 +277,11 @@ def test_parameters_are_given_back_with_nothing_lost() -> None:
     assert posted.json()["params"] == params
     assert shown.json()["params"] == params
     assert posted.json()["album_id"] == "q"
+
+
+def test_an_import_that_no_document_can_hold_is_a_413() -> None:
+    """It is the caller's to send less; the store is not away."""
+    with Door() as door:
+        door.imports.error = DocumentTooLarge("too large")
+        answer = door.call("POST", "/api/v1/imports", headers=[FORM], body=b"a=1")
+    assert (answer.status, answer.json()["code"]) == (413, "payload_too_large")
