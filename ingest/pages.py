@@ -9,6 +9,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+from common import display
+
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = [("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", POLICY)]
 STYLE_PATH = "/style.css"
@@ -52,14 +54,19 @@ class Markup(str):
 
 
 def text(value: object) -> Markup:
-    """Return a value as HTML: escaped, unless it is Markup."""
-    return value if isinstance(value, Markup) else Markup(html.escape(str(value)))
+    """Return a value as HTML: escaped and without characters that hide or act on others, unless it is Markup."""
+    return value if isinstance(value, Markup) else Markup(html.escape(display.marked(str(value))))
+
+
+def foreign(value: str) -> Markup:
+    """Return the beginning of a text from outside, set apart so that its direction reaches nothing beside it."""
+    return tag("bdi", display.in_brief(value))
 
 
 def tag(element: str, /, *inside: object, **attributes: object) -> Markup:
     """Return an element around what is inside; `class_` is written `class`, attributes that are None are left out."""
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{text(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )

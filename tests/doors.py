@@ -60,6 +60,9 @@ class Kept:
         await self._ask()
         return self.documents.get(id_)
 
+    async def find_file(self, id_: str) -> dict[str, Any] | None:
+        return await self.find(id_)
+
     async def latest(self, *, limit: int, now: datetime) -> list[dict[str, Any]]:
         await self._ask()
         return list(self.documents.values())[:limit]

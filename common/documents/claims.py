@@ -32,6 +32,8 @@ from pymongo.errors import ConnectionFailure, DuplicateKeyError
 
 from common.documents.database import Document
 
+# What lists leave out: each of these may be as large as a request's body, the history as long as HISTORY.
+WITHOUT_SENT = dict.fromkeys(("params", "metadatas", "filename", "album_id", "listed", "history"), 0)
 HISTORY = 60  # entries kept per document; a long outage adds few, since waiting writes once per probe
 
 
@@ -97,9 +99,9 @@ class Claims:
         return self._documents.find_one({"_id": document_id})
 
     def find_many(self, document_ids: Iterable[str]) -> list[Document]:
-        """Return those of the documents that exist, in no order, without their parameters."""
+        """Return those of the documents that exist, in no order, without what callers sent."""
         wanted = {"_id": {"$in": list(document_ids)}}
-        return list(self._documents.find(wanted, {"params": 0, "history": 0}))
+        return list(self._documents.find(wanted, WITHOUT_SENT))
 
     # -- one claim, from its beginning to each of its ends ----------------------------------------------
 
@@ -276,9 +278,9 @@ class Claims:
     # -- windows: never everything that is due, never its minimum ---------------------------------------
 
     def due_between(self, low: datetime, high: datetime, *, limit: int) -> list[Document]:
-        """Return open documents that are due in a window, earliest first, without their parameters."""
+        """Return open documents that are due in a window, earliest first, without what callers sent."""
         window = {"due_at": {"$gte": low, "$lt": high}}
-        return list(self._documents.find(window, {"params": 0, "history": 0}).sort("due_at", 1).limit(limit))
+        return list(self._documents.find(window, WITHOUT_SENT).sort("due_at", 1).limit(limit))
 
     # -- the shapes of a conditional write --------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure
 
+from common.display import SHOWN_CHARACTERS
 from common.documents.cancel_safe import make_waits_cancel_safe
 
 Document = dict[str, Any]
@@ -25,6 +26,14 @@ _ACKNOWLEDGED: dict[str, Any] = {"w": "majority", "journal": True, "tz_aware": T
 DOOR_TIMEOUT_MS = 1_500  # with MongoDB away, a request is answered 503 well within two seconds
 DOOR_CONNECTIONS = 50
 WORKER_TIMEOUT_MS = 10_000
+
+
+def beginning_of(field: str, characters: int = SHOWN_CHARACTERS) -> Document:
+    """Return the projection of the beginning of a text, cut by the server; empty where there is none.
+
+    It is one character longer than what is shown, so that whoever shows it can say that it was cut.
+    """
+    return {"$substrCP": [f"${field}", 0, characters + 1]}
 
 
 def connect(url: str) -> MongoClient[Document]:

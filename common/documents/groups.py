@@ -50,6 +50,9 @@ CLOSED = ("failed", "canceled")  # no more to cancel; an expanded group ends wit
 MOST_SKIPPED = 10_000  # records left out that an answer names; the rest is in the store alone
 CANCEL_RACES = 5
 
+# A page shows a child's parameters, which are of our making; what else is kept of them is a copy.
+_CHILD = dict.fromkeys(("metadatas", "filename", "listed", "history"), 0)
+
 # The namespace under which children's ids are derived. Changing it would import every album a second time.
 NAMESPACE = uuid.UUID("3c9a6f0e-51d7-4f43-8a0f-7b8e2f6d1c52")
 
@@ -187,7 +190,7 @@ class GroupsAtDoor:
     async def children(self, group_id: str, *, start: int, limit: int) -> list[Document]:
         """Return the children at so many places from `start` on, in their order."""
         window = {"group_id": group_id, "group_position": {"$gte": start, "$lt": start + limit}}
-        return [one async for one in self._imports.find(window).sort("group_position", 1)]
+        return [one async for one in self._imports.find(window, _CHILD).sort("group_position", 1)]
 
     async def cancel(self, group_id: str, *, now: datetime) -> Document | None:
         """Cancel a group and return it as it is then: one that failed stays so, whatever was seen of it before.

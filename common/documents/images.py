@@ -15,7 +15,10 @@ import uuid
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 
-from common.documents.database import Document
+from common.documents.database import Document, beginning_of
+
+# What lists leave out: the first three may be as large as a request's body.
+UNSENT = dict.fromkeys(("metadatas", "filename", "album_id", "placeholder"), 0)
 
 # The namespace under which image ids are derived. Changing it would give every image a second id.
 NAMESPACE = uuid.UUID("8b1f3f0a-6c52-4d2e-9a77-1d0f6a5d9c41")
@@ -24,6 +27,13 @@ NAMESPACE = uuid.UUID("8b1f3f0a-6c52-4d2e-9a77-1d0f6a5d9c41")
 def image_id_of(import_id: str) -> str:
     """Return the id of the one image that an import can ever have (UUIDv5 of the import's id)."""
     return str(uuid.uuid5(NAMESPACE, import_id))
+
+
+# What is needed to hand out the bytes of an image; a name that is longer is cut in the header anyhow.
+_FILE = {
+    **dict.fromkeys(("organization_id", "content_type", "sha256", "original", "thumbnails"), 1),
+    "filename": beginning_of("filename"),
+}
 
 
 class Images:
@@ -46,8 +56,8 @@ class Images:
         self._images.update_one({"_id": image_id}, {"$set": fields})
 
     def after(self, image_id: str, match: Document, *, limit: int) -> list[Document]:
-        """Return the next images by id, for a walk over all of them."""
-        found = self._images.find({**match, "_id": {"$gt": image_id}}).sort("_id", 1).limit(limit)
+        """Return the next images by id, for a walk over all of them, without what callers sent."""
+        found = self._images.find({**match, "_id": {"$gt": image_id}}, UNSENT).sort("_id", 1).limit(limit)
         return list(found)
 
     def remove(self, image_id: str) -> None:
@@ -75,3 +85,7 @@ class ImagesAtDoor:
     async def find(self, image_id: str) -> Document | None:
         """Return one image entry, of whichever organization: whoever asks compares."""
         return await self._images.find_one({"_id": image_id})
+
+    async def find_file(self, image_id: str) -> Document | None:
+        """Return of one image entry what is needed to hand out its bytes, of whichever organization."""
+        return await self._images.find_one({"_id": image_id}, _FILE)

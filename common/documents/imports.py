@@ -18,7 +18,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from common.documents.claims import FREE, Claim, Claims, Stage
+from common.documents.claims import FREE, WITHOUT_SENT, Claim, Claims, Stage
 from common.documents.database import Document
 
 FETCH = Stage("fetch", "queued", "fetching", "fetched", queue="fetch")
@@ -128,7 +128,7 @@ class Imports(Claims):
         found: list[Document] = []
         for status in OPEN:
             wanted = {"group_id": group_id, "status": status}
-            found += self._documents.find(wanted, {"params": 0, "history": 0}).limit(limit - len(found))
+            found += self._documents.find(wanted, WITHOUT_SENT).limit(limit - len(found))
             if len(found) >= limit:
                 break
         return found

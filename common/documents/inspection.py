@@ -13,16 +13,15 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from common.documents.claims import WITHOUT_SENT
 from common.documents.database import Document
+from common.documents.images import UNSENT
 from common.documents.overview import windows
 
 PAGE = 500
 _NARROWEST = timedelta(milliseconds=1)  # the precision of stored times: what is in one cannot be halved
 
-# What a check needs of an import; parameters and history can be a hundred times as much.
-_IMPORT = {"params": 0, "history": 0, "metadatas": 0}
 _GROUP = {"history": 0}
-_IMAGE = {"metadatas": 0, "placeholder": 0}
 
 
 class Inspection:
@@ -33,7 +32,7 @@ class Inspection:
 
     def imports(self, *, now: datetime) -> Iterator[list[Document]]:
         """Yield all imports in pages, the latest first, without parameters and history."""
-        return _pages(self._imports, _IMPORT, now)
+        return _pages(self._imports, WITHOUT_SENT, now)
 
     def groups(self, *, now: datetime) -> Iterator[list[Document]]:
         """Yield all import groups in pages, the latest first, without history."""
@@ -41,7 +40,7 @@ class Inspection:
 
     def images(self, *, now: datetime) -> Iterator[list[Document]]:
         """Yield all image entries in pages, the latest first."""
-        return _pages(self._images, _IMAGE, now)
+        return _pages(self._images, UNSENT, now)
 
     def statuses(self, import_ids: Iterable[str]) -> dict[str, str]:
         """Return the status of those of the imports that exist."""

@@ -14,10 +14,30 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 
-from common.documents.database import Document
+from common.documents.claims import WITHOUT_SENT
+from common.documents.database import Document, beginning_of
 from common.documents.groups import GROUP_STATUSES
 from common.documents.imports import STATUSES
 from common.documents.rerenders import RerendersAtDoor
+
+# What a list shows of an import.
+LISTED = dict.fromkeys(
+    (
+        *("organization_id", "image_id", "created_at", "updated_at", "status", "error", "attempts"),
+        *("deliveries", "fence", "waiting_for", "not_before"),
+    ),
+    1,
+)
+_ON_DASHBOARD = {
+    **dict.fromkeys(
+        (
+            *("organization_id", "image_id", "created_at", "status", "error", "attempts"),
+            "waiting_for",
+        ),
+        1,
+    ),
+    "filename": beginning_of("filename"),
+}
 
 HORIZON = timedelta(days=3650)
 
@@ -28,13 +48,20 @@ class Overview:
     def __init__(self, db: Database[Document]) -> None:
         self._imports = db.imports
 
-    def latest(self, *, match: Mapping[str, Any], limit: int, now: datetime) -> Iterator[Document]:
-        """Walk imports from the latest back, without their parameters."""
+    def latest(
+        self,
+        *,
+        match: Mapping[str, Any],
+        limit: int,
+        now: datetime,
+        fields: Mapping[str, Any] = WITHOUT_SENT,
+    ) -> Iterator[Document]:
+        """Walk imports from the latest back, without what callers sent."""
         for low, high in windows(now):
             if limit <= 0:
                 return
             wanted = {**match, "created_at": {"$gte": low, "$lt": high}}
-            found = list(self._imports.find(wanted, {"params": 0}).sort("created_at", -1).limit(limit))
+            found = list(self._imports.find(wanted, fields).sort("created_at", -1).limit(limit))
             yield from found
             limit -= len(found)
 
@@ -51,13 +78,13 @@ class OverviewAtDoor:
         self._groups, self._rerenders = db.import_groups, RerendersAtDoor(db)
 
     async def latest(self, *, limit: int, now: datetime) -> list[Document]:
-        """Return the latest imports of all organizations, without their parameters."""
+        """Return the latest imports of all organizations, with no more than a dashboard shows of each."""
         found: list[Document] = []
         for low, high in windows(now):
             if len(found) >= limit:
                 break
             window = {"created_at": {"$gte": low, "$lt": high}}
-            part = self._imports.find(window, {"params": 0}).sort("created_at", -1).limit(limit - len(found))
+            part = self._imports.find(window, _ON_DASHBOARD).sort("created_at", -1).limit(limit - len(found))
             found += [one async for one in part]
         return found
 

@@ -14,6 +14,7 @@ tells others judge by its age. Keys, for an organization O:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ import redis
 
 ORGANIZATIONS = "imports:quota"
 DAY_HOURS = 24
+_ID = re.compile(rb"[\w-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def read_all(client: redis.Redis, *, now: float) -> dict[str, Usage]:
     """Return what is known of each organization, by id. Raises RedisError."""
     members: Any = client.smembers(ORGANIZATIONS)
     found = {}
-    for organization_id in sorted(member.decode() for member in members):
+    for organization_id in sorted(one.decode() for one in members if _ID.fullmatch(one)):
         usage = read(client, organization_id, now=now)
         if usage is not None:
             found[organization_id] = usage
@@ -115,6 +117,13 @@ def found(client: redis.Redis, organization_id: str) -> None:
 def _usage(told: dict[bytes, bytes], calls: dict[bytes, bytes], *, asked: bool, now: float) -> Usage | None:
     if not told:
         return None
+    try:
+        return _usage_of(told, calls, asked=asked, now=now)
+    except (KeyError, ValueError):
+        return None  # somebody else wrote there
+
+
+def _usage_of(told: dict[bytes, bytes], calls: dict[bytes, bytes], *, asked: bool, now: float) -> Usage:
     first = int(now // 3600) - DAY_HOURS
     hours = sorted((int(hour), int(number)) for hour, number in calls.items() if int(hour) >= first)
     return Usage(

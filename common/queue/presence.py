@@ -7,6 +7,7 @@ Beats bear the time of Redis: a process whose own clock is off would be missed, 
 from __future__ import annotations
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import redis
 
 KEY = "imports:workers"
 FRESH_SECONDS = 15.0
+_NAME = re.compile(rb"([a-z_-]{1,40}):([\w.-]{1,255}):([0-9]{1,10})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,10 @@ def alive(client: redis.Redis) -> list[Present]:
     entries: Any = client.zrangebyscore(KEY, now - FRESH_SECONDS, "+inf", withscores=True)
     found = []
     for raw, heard in entries:
-        process, host, pid = raw.decode().split(":")
-        found.append(Present(process, host, int(pid), max(0.0, now - heard)))
+        name = _NAME.fullmatch(raw)
+        if name is not None:  # whatever else somebody put there is no process of ours
+            process, host, pid = (part.decode() for part in name.groups())
+            found.append(Present(process, host, int(pid), max(0.0, now - heard)))
     return sorted(found, key=lambda one: (one.process, one.host, one.pid))
 
 

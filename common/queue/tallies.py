@@ -6,12 +6,16 @@ count up for as long as Redis keeps them; an emptied Redis begins anew, which Pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
 
 KEY = "imports:tallies"
+# What `count` and `observe` write: a page of metrics takes nothing else from there, and nothing longer.
+_FIELD = re.compile(rb"[a-z_]{1,40}(?:\|[a-z_]{1,40}=[\w +.:-]{0,100}){0,8}")
+_NUMBER = re.compile(rb"-?[0-9]{1,20}(?:\.[0-9]{1,20})?(?:e[+-]?[0-9]{1,3})?")
 # Upper bounds of a stage's duration in seconds; the last bucket has no bound.
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
@@ -43,5 +47,7 @@ def _field(name: str, labels: Mapping[str, str]) -> str:
 
 def _parsed(stored: Mapping[bytes, bytes]) -> Iterator[tuple[str, dict[str, str], float]]:
     for field, value in stored.items():
+        if _FIELD.fullmatch(field) is None or _NUMBER.fullmatch(value) is None:
+            continue  # somebody else put it there
         name, *labels = field.decode().split("|")
         yield name, dict(label.split("=", 1) for label in labels), float(value)

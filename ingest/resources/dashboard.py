@@ -12,13 +12,14 @@ from falcon.asgi import Request, Response
 from pymongo.errors import PyMongoError
 
 from common.blobs.reading import BlobReader
+from common.display import in_brief
 from common.documents.database import Document
 from common.documents.groups import GROUP_STATUSES
 from common.documents.imports import STATUSES
 from ingest import pages
 from ingest.errors import NotFoundError
 from ingest.observed import COUNT_LIMIT, PART_SECONDS, Look, Observed
-from ingest.pages import Markup, tag
+from ingest.pages import Markup, foreign, tag
 from ingest.resources.images import ImagesStore, send_file, thumbnail_of
 from ingest.resources.imports import checked_id
 
@@ -83,7 +84,7 @@ class DashboardThumbnailResource:
     async def on_get(self, req: Request, resp: Response, image_id: str, name: str) -> None:
         """Hand out the thumbnail."""
         async with req.context.budget.spend():
-            image = await self._images.find(checked_id(image_id))
+            image = await self._images.find_file(checked_id(image_id))
         if image is None:
             raise NotFoundError
         await send_file(req, resp, self._blobs, thumbnail_of(image, name), inline=True)
@@ -160,7 +161,9 @@ def _workers(look: Look) -> Markup:
         return Markup(title + _away("Processes"))
     if not look.workers:
         return Markup(title + tag("p", "None was heard of lately.", class_="bad"))
-    rows = [(one.process, one.host, one.pid, f"{one.age_s:.0f} s ago") for one in look.workers]
+    rows = [
+        (foreign(one.process), foreign(one.host), one.pid, f"{one.age_s:.0f} s ago") for one in look.workers
+    ]
     return Markup(title + pages.table(("Process", "Host", "PID", "Last heard"), rows, numbers=(2, 3)))
 
 
@@ -180,13 +183,19 @@ def _import(one: Document, now: datetime) -> tuple[Any, ...]:
     if one["image_id"] is not None:
         source = f"/dashboard/images/{one['image_id']}"
         image = tag(
-            "img", src=f"{source}/small", class_="thumb", alt=one.get("filename") or "", loading="lazy"
+            "img",
+            src=f"{source}/small",
+            class_="thumb",
+            alt=in_brief(one.get("filename") or ""),
+            loading="lazy",
         )
         sizes = [tag("a", name, " ", href=f"{source}/{name}") for name in SIZES]
         picture = Markup(tag("a", image, href=f"{source}/large") + tag("small", *sizes))
     named = Markup(
         tag("code", one["_id"])
-        + tag("small", one.get("filename") or "no filename", " · organization ", one["organization_id"])
+        + tag(
+            "small", foreign(one.get("filename") or "no filename"), " · organization ", one["organization_id"]
+        )
     )
     status = tag("span", one["status"], class_=f"tag {_TONES.get(one['status'], 'busy')}")
     return (

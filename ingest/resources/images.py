@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Protocol
@@ -27,15 +27,26 @@ _PICTURE = re.compile(r"image/(?:jpeg|png|gif|webp|tiff|bmp|heic|heif|avif|jp2|x
 
 
 class ImagesStore(Protocol):
-    """The door's query on images. Raises ConnectionFailure where MongoDB is away."""
+    """The door's queries on images. Raises ConnectionFailure where MongoDB is away."""
 
     async def find(self, image_id: str) -> Document | None: ...
+
+    async def find_file(self, image_id: str) -> Document | None: ...
 
 
 async def find_image(req: Request, images: ImagesStore, image_id: str) -> Document:
     """Return an image entry of the caller's organization. Raises NotFoundError, for another's as well."""
+    return await _own(req, images.find, image_id)
+
+
+async def find_file(req: Request, images: ImagesStore, image_id: str) -> Document:
+    """Return what is needed to hand out bytes of such an image. Raises NotFoundError."""
+    return await _own(req, images.find_file, image_id)
+
+
+async def _own(req: Request, find: Callable[[str], Awaitable[Document | None]], image_id: str) -> Document:
     async with req.context.budget.spend():
-        image = await images.find(checked_id(image_id))
+        image = await find(checked_id(image_id))
     if image is None or image["organization_id"] != req.context.identity.organization_id:
         raise NotFoundError
     return image
@@ -136,7 +147,7 @@ class OriginalResource:
 
     async def on_get(self, req: Request, resp: Response, image_id: str) -> None:
         """Hand out the very bytes that came from the source, to be saved: nobody has cleaned them."""
-        image = await find_image(req, self._images, image_id)
+        image = await find_file(req, self._images, image_id)
         file = {**image, "key": image["original"]["key"]}
         await send_file(req, resp, self._blobs, file, inline=False)
 
@@ -153,7 +164,7 @@ class ThumbnailResource:
 
     async def on_get(self, req: Request, resp: Response, image_id: str, name: str) -> None:
         """Hand out a thumbnail, which is ours from the first byte to the last and may be shown in place."""
-        image = await find_image(req, self._images, image_id)
+        image = await find_file(req, self._images, image_id)
         await send_file(req, resp, self._blobs, thumbnail_of(image, name), inline=True)
 
     on_head = on_get

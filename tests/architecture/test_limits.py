@@ -38,7 +38,7 @@ UNITS = {
 VALUE = re.compile(r"([\d,]+(?:\.\d+)?)(?: (KiB|MiB|GiB|s|min|h|days?|%)(?!\w))?")
 BOUND = re.compile(
     r"(?:^|_)(?:MAX|MOST|LONGEST|LARGEST|SHORTEST|LEVELS|CAPACITY|BYTES|SECONDS|MS|LIMIT|PAIRS|PARTS|VALUES|DIGITS"
-    r"|THREADS|CHARACTERS|CALLS|HISTORY|AHEAD|ONCE|LISTINGS|CONNECTIONS|BURST|LATEST|SHOWN)(?:_|$)"
+    r"|THREADS|CHARACTERS|CELL|CALLS|HISTORY|AHEAD|ONCE|LISTINGS|CONNECTIONS|BURST|LATEST|SHOWN)(?:_|$)"
 )
 
 # Numbers named like bounds that neither a caller nor an operator can meet.

@@ -14,7 +14,7 @@ from common.documents.database import Document
 from common.documents.images import Images
 from common.documents.imports import STATUSES, Imports
 from common.documents.organizations import Organizations
-from common.documents.overview import Overview
+from common.documents.overview import LISTED, Overview
 from workers.operate import story
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, lasting, line, news, shown, table
@@ -52,7 +52,7 @@ def list_(  # noqa: PLR0913 - an option each
     if status is not None:
         match["status"] = status.value
     now, zone = hands.clock(), hands.settings.time_zone
-    found = list(Overview(hands.db).latest(match=match, limit=limit, now=now))
+    found = list(Overview(hands.db).latest(match=match, limit=limit, now=now, fields=LISTED))
     if json:
         answer([story.summary(import_, zone) for import_ in found])
         return

@@ -18,9 +18,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from common.display import CUT, marked
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 
 STATUS_COLOURS = {"succeeded": "green", "failed": "red", "canceled": "dim", "ok": "green", "warning": "yellow", "bad": "bold red"}  # fmt: skip
+LONGEST_CELL = 1_000  # characters; a name that a caller sent may have a million
 PIPE_COLUMNS = 200  # a table in a pipe is not squeezed into the width of a terminal that is not there
 
 
@@ -34,7 +37,7 @@ class Trouble(Exception):  # noqa: N818 - the sentence that ends a command, not 
 
 def news(text: str) -> None:
     """Tell a person something that is not the answer."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(marked(text) + "\n")
     sys.stderr.flush()
 
 
@@ -47,7 +50,12 @@ def answer(value: Any) -> None:
 
 def line(text: str) -> None:
     """Print one plain line of the answer."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(marked(text) + "\n")
+
+
+def cut(text: str) -> str:
+    """Return what a table shows of a text: LONGEST_CELL characters, nothing hidden in them."""
+    return marked(text if len(text) <= LONGEST_CELL else text[:LONGEST_CELL] + CUT)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
@@ -72,8 +80,7 @@ def fields(pairs: Mapping[str, Any]) -> None:
 def cell(value: Any) -> Text:
     """Write a value for people. Whatever the outside sent is text here, never markup or a control code."""
     text = "-" if value is None else str(value)
-    safe = "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
-    return Text(safe, style=STATUS_COLOURS.get(text, ""))
+    return Text(cut(text), style=STATUS_COLOURS.get(text, ""))
 
 
 def console() -> Console:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import sys
 import time
+import unicodedata
+import uuid
 
 import fakeredis
 import pytest
@@ -14,6 +17,7 @@ from pymongo.errors import ServerSelectionTimeoutError
 from common.documents.new_imports import accepted, refused
 from common.queue import presence, tallies
 from ingest import openapi
+from ingest.resources import dashboard
 from tests.doors import NOW, ORGANIZATION_ID, USER_ID, Door, Kept
 
 IMPORT_ID = "ab445ced-80a2-4659-beaa-e1e9b28edee5"
@@ -178,6 +182,57 @@ def test_the_dashboard_shows_why_an_import_failed_and_escapes_what_callers_named
         assert f'href="/dashboard/images/{picture}/{size}"' in page
     assert answer["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in (answer["content-security-policy"] or "")
+
+
+def test_the_dashboard_stays_small_with_the_longest_names_that_are_accepted() -> None:
+    """32 imports whose names are a megabyte of what HTML writes as five characters make a page of some kilobytes."""
+    with Door(body_bytes=2**20, ids=[str(uuid.UUID(int=number)) for number in range(64)]) as door:
+        for _ in range(32):
+            body = b"filename=" + b"<" * (500 * 1024)
+            sent = [("Content-Type", "application/x-www-form-urlencoded")]
+            assert door.call("POST", "/api/v1/imports", body=body, headers=sent).status == 200
+        page = door.call("GET", "/dashboard", token=None).body
+    assert page.count(b"<bdi>&lt;&lt;") == dashboard.LATEST
+    assert len(page) < 128 * 1024
+
+
+def test_what_others_put_into_redis_reaches_no_page() -> None:
+    """A process, a count or a number of calls that none of ours can have written is left out, and the pages answer."""
+    with Door() as door:
+        presence.beat(door.redis, "fetch:host:7")
+        presence.beat(door.redis, f"fetch:{'h' * 100_000}:7")
+        presence.beat(door.redis, "no process of ours")
+        door.redis.hset(tallies.KEY, f"swept|reason={'r' * 100_000}", 1)
+        door.redis.hset(tallies.KEY, "swept|reason", "many")
+        door.redis.sadd("imports:quota", "o" * 100_000, "odd")
+        door.redis.hset("imports:quota:odd", mapping={"used": "many"})
+        for path in ("/dashboard", "/metrics"):
+            answer = door.call("GET", path, token=None)
+            assert answer.status == 200
+            assert len(answer.body) < 64 * 1024
+        assert 'imports_workers_alive{process="fetch"} 1' in answer.body.decode()
+
+
+HIDDEN = [
+    chr(one)
+    for one in range(sys.maxunicode + 1)
+    if unicodedata.category(chr(one)) in ("Cc", "Cf", "Zl", "Zp")
+]
+
+
+def test_no_name_can_hide_or_turn_round_what_the_dashboard_shows() -> None:
+    """Controls, bidi overrides and characters without width are marked; a name in Arabic stands apart from its line."""
+    named = {
+        str(uuid.UUID(int=n)): "a" + "".join(HIDDEN[start : start + 150]) + "z"
+        for n, start in enumerate(range(0, len(HIDDEN), 150))
+    }
+    documents = [failed_import(_id=id_, filename=name) for id_, name in named.items()]
+    with Door(imports=Kept(*documents, failed_import(filename="صورة.jpg"))) as door:
+        page = door.call("GET", "/dashboard", token=None).body.decode()
+    assert len(documents) < dashboard.LATEST
+    assert page.count("a�") >= len(documents)
+    assert not set(page) & set(HIDDEN) - {"\n"}
+    assert "<bdi>صورة.jpg</bdi>" in page
 
 
 def test_the_dashboard_says_what_cannot_be_shown() -> None:

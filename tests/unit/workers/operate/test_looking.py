@@ -22,6 +22,16 @@ GET_KEYS = [
 CORRUPT = {"code": "image_corrupt", "detail": "The picture is broken.", "retryable": False}
 
 
+def test_names_are_cut_and_marked_in_tables(imports: Imports) -> None:
+    """A name of a megabyte does not fill the terminal, and one with controls does not turn its line round."""
+    imports.organization()
+    imports.put(ONE, filename="\u202egpj.\u200bexe\x9b31m" + "x" * 2**20)
+    shown = imports.run("show", ONE).stdout
+    assert "�gpj.�exe�31mxxx" in shown
+    assert len(shown) < 10_000
+    assert len(imports.run("list").stdout) < 10_000
+
+
 def _in(seconds: float) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
 
