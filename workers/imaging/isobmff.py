@@ -7,14 +7,19 @@ box is followed out of its parent, and nothing is read of more than a bounded nu
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from workers.imaging.cicp import Cicp
 
 _MOST = 4096  # boxes in one parent, and items in one file; a picture of 100 megapixels has some 400 tiles
+_MOST_BYTES = (
+    2**19
+)  # of lists of items and of what belongs to them: read byte by byte, they would cost seconds
+_MOST_TRACKS = 8
 Rectangle = tuple[int, int, int, int]
 
 
@@ -98,16 +103,24 @@ def meta_of(data: bytes) -> Meta | None:
     pitm = meta.children.get(b"pitm")
     if pitm is None:
         return None
+    _weigh(child for kind, child in meta.children.items() if kind in (b"iinf", b"iref"))
     meta.primary = _number(data, pitm.body + 4, 4 if data[pitm.body] else 2)
     meta.kinds = dict(_kinds(data, meta.children.get(b"iinf")))
     meta.references = list(_references(data, meta.children.get(b"iref")))
-    for child in boxes(data, *_inside(meta.children.get(b"iprp"))):
+    properties = list(boxes(data, *_inside(meta.children.get(b"iprp"))))
+    _weigh(child for child in properties if child.kind == b"ipma")
+    for child in properties:
         if child.kind == b"ipco":
             meta.properties = list(boxes(data, child.body, child.end))
         elif child.kind == b"ipma":
             for item, numbers in _associations(data, child):
                 meta.associations.setdefault(item, []).extend(numbers)
     return meta
+
+
+def _weigh(lists: Iterable[Box]) -> None:
+    if sum(each.end - each.start for each in lists) > _MOST_BYTES:
+        raise ValueError("far more than a picture has")
 
 
 def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
@@ -149,7 +162,8 @@ def _span(length: int, size: int, by: int, offset: int, offset_by: int) -> tuple
 def _track_properties(data: bytes) -> list[Box] | None:
     """Return what the first video track of an animation says of its frames, or None where there is none."""
     moov = next((box for box in boxes(data, 0, len(data)) if box.kind == b"moov"), None)
-    for track in boxes(data, *_inside(moov)):
+    tracks = (box for box in boxes(data, *_inside(moov)) if box.kind == b"trak")
+    for track in itertools.islice(tracks, _MOST_TRACKS):
         entry: Box | None = track
         for kind in (b"mdia", b"minf", b"stbl", b"stsd"):
             entry = next((box for box in boxes(data, *_inside(entry)) if box.kind == kind), None)

@@ -30,10 +30,14 @@ def orientation_of(loaded: Image.Image, *, container_turns: bool = False) -> int
         if isinstance(loaded, pillow_heif.HeifImageFile):
             # The plugin took the tag away; what the container says, its library has done.
             value = 1 if container_turns else loaded.info.get("original_orientation")
-        elif isinstance(loaded, AvifImagePlugin.AvifImageFile) and not container_turns:
-            value = _tag_of(loaded._decoder.get_info()[4])  # the plugin writes 1 over a tag that stands alone
         else:
-            value = loaded.getexif().get(ExifTags.Base.Orientation, 1)
+            value = None
+            if isinstance(loaded, AvifImagePlugin.AvifImageFile) and not container_turns:
+                value = _tag_of(
+                    loaded._decoder.get_info()[4]
+                )  # the plugin writes 1 over a tag that stands alone
+            if value is None:
+                value = loaded.getexif().get(ExifTags.Base.Orientation)  # that of XMP where there is no other
     except Exception:  # noqa: BLE001 - broken metadata raises anything, and the pixels may be fine
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1

@@ -101,6 +101,21 @@ def test_the_tag_turns_where_the_container_says_nothing(format_: str, tag: int) 
 
 
 @pytest.mark.parametrize("format_", ["AVIF", "HEIF"])
+def test_the_turn_of_xmp_counts_where_there_is_no_other(format_: str) -> None:
+    """Neither the container nor EXIF says anything: then what an editor wrote is heeded."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="1"/></rdf:RDF></x:xmpmeta>'
+    )
+    stored = Image.open(io.BytesIO(turned(6, "PNG"))).convert("RGB")
+    stored.info.clear()
+    data = saved(stored, format_, xmp=xmp, **OPTIONS[format_])
+    rendering = seen(data.replace(b'Orientation="1"', b'Orientation="6"'))
+    assert rendering.orientation == 6
+    assert stands_upright(rendering, "large")
+
+
+@pytest.mark.parametrize("format_", ["AVIF", "HEIF"])
 def test_the_tag_does_not_turn_again(format_: str) -> None:
     """Where the container turns, the tag only repeats it, whatever it says."""
     for tag in (1, 3, 6):

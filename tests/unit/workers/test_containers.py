@@ -107,3 +107,15 @@ def test_every_cut_of_a_container_is_read_without_a_surprise() -> None:
         spoiled = data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]
         assert isinstance(container_of(spoiled), Container)
         simplified(spoiled)
+
+
+def test_a_container_of_endless_lists_is_not_read() -> None:
+    """What would take seconds to walk says nothing, and the decoder is left to judge it."""
+    entries = b"".join(struct.pack(">HB", item, 200) + b"\x81" * 200 for item in range(1, 4000))
+    ipma = box(b"ipma", struct.pack(">II", 0, 3999) + entries)
+    few = box(b"ipma", struct.pack(">IIHBB", 0, 1, 1, 1, 0x81))
+    for associations, is_turned in ((few, True), (ipma, False)):
+        properties = box(b"iprp", box(b"ipco", irot(1)) + associations)
+        meta = box(b"meta", bytes(4) + box(b"pitm", b"\0\0\0\0\0\1") + properties)
+        data = box(b"ftyp", b"avif" + bytes(4) + b"mif1") + meta
+        assert container_of(data).is_turned is is_turned

@@ -34,7 +34,9 @@ def sources() -> list[bytes]:
     """Return whole and broken files of every format: those of the corpus, else drawn ones."""
     if not MANIFEST.is_file():
         return [saved(quadrants((90, 60)), format_) for format_ in FORMATS]
-    return [(CORPUS / one["file"]).read_bytes() for one in entries() if 0 < one["bytes"] <= LARGEST]
+    outside = [each for each in sorted((CORPUS / "outside").glob("*")) if each.suffix != ".json"]
+    files = [CORPUS / one["file"] for one in entries() if 0 < one["bytes"] <= LARGEST] + outside
+    return [each.read_bytes() for each in files if each.stat().st_size <= LARGEST]
 
 
 def mutated(data: bytes, other: bytes, chance: random.Random) -> bytes:

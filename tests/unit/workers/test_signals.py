@@ -185,6 +185,17 @@ def test_a_profile_in_an_avif_is_believed_before_its_numbers() -> None:
     assert near(colour(seen(with_cicp(data, 12, 13))), (255, 0, 0), 8)
 
 
+def test_an_animation_says_it_of_its_frames() -> None:
+    """In an AVIF that is a film, the track tells the colours of the frame that is shown."""
+    frames = [filled(P3_RED), filled((10, 200, 10))]
+    data = saved(frames[0], "AVIF", save_all=True, append_images=frames[1:], **LOSSLESS["AVIF"])
+    at = data.index(b"colrnclx", data.index(b"moov"))
+    rendering = seen(data[: at + 8] + struct.pack(">HH", 12, 13) + data[at + 12 :])
+    assert rendering.frames == 2
+    assert near(colour(rendering), (255, 0, 0), 8)
+    assert rendering.color_space == "Display P3"
+
+
 def jp2(picture: Image.Image, kind: int, body: bytes) -> bytes:
     return with_jp2_colour(saved(picture, "JPEG2000", mct=0), kind, body)
 
