@@ -92,6 +92,8 @@ INSIDE = {
     "workers.dry_runs.SECONDS",
     "workers.imaging.frames._SECONDS",
     "workers.imaging.isobmff._MOST",  # beyond it a file is shown without what it tells of colour and crop
+    "workers.imaging.isobmff._MOST_BYTES",
+    "workers.imaging.isobmff._MOST_TRACKS",
     "workers.imaging.signals._MOST_CHUNKS",
     "workers.lanes.LEASE_SECONDS",
     "workers.lanes.PROLONG_SECONDS",

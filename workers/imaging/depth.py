@@ -10,20 +10,22 @@ that does to the colours is undone here.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 
 import pillow_heif
 from PIL import AvifImagePlugin, Image, PngImagePlugin
 
+from workers.imaging.cicp import PQ, Cicp
 from workers.imaging.hdr import mixed
 from workers.imaging.isobmff import Rectangle
 from workers.imaging.pixels import full_scale, resizable
-from workers.imaging.profiles import Matrix, inverted, multiplied
+from workers.imaging.profiles import Matrix, inverted, multiplied, to_xyz
 
 _LANCZOS = Image.Resampling.LANCZOS
 _GAP = 1.5  # as for any picture that is much larger than its thumbnail
 # The shares of red and blue in brightness, by the number of the matrix (H.273). SMPTE 240M is the exact path's.
-_EXACT = 7
+_EXACT, _BY_PRIMARIES = 7, 12
 _MATRICES = {
     1: (0.2126, 0.0722),
     5: (0.299, 0.114),
@@ -82,7 +84,7 @@ def _eight_bits(picture: Image.Image, size: tuple[int, int]) -> Iterator[Image.I
 def _planes_of_avif(
     data: bytes, size: tuple[int, int], at: int | None, crop: Rectangle | None
 ) -> list[Image.Image]:
-    true = None if at is None else _MATRICES.get(int.from_bytes(data[at : at + 2], "big"))
+    true = None if at is None else _shares(data, at)
     if at is not None and true is not None:
         data = data[:at] + _EXACT.to_bytes(2, "big") + data[at + 2 :]
     with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as decoded:
@@ -92,6 +94,15 @@ def _planes_of_avif(
         mended = multiplied(_rgb_from_planes(*true), inverted(_rgb_from_planes(*_MATRICES[_EXACT])))
         planes[:3] = mixed(planes[:3], mended)
     return planes
+
+
+def _shares(data: bytes, at: int) -> tuple[float, float] | None:
+    """Return the shares of red and blue in brightness, by the numbers of a file; None where they are not known."""
+    primaries, _, matrix = struct.unpack_from(">HHH", data, at - 4)
+    if matrix == _BY_PRIMARIES:
+        red, _, blue = to_xyz(Cicp(primaries, PQ).space.primaries)[1]
+        return red, blue
+    return _MATRICES.get(matrix)
 
 
 def _rgb_from_planes(red: float, blue: float) -> Matrix:

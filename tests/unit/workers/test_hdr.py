@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.containers import clap, deep_png, with_cicp, with_properties
 from tests.unit.workers.pictures import colour, near, saved, seen, variant
+from workers.imaging.depth import planes_of
 from workers.imaging.limits import Limits
 from workers.imaging.recipe import render
 from workers.imaging.variants import parse
@@ -118,6 +119,24 @@ def test_primaries_are_converted(
     """A red wall is as red as in a plain photo of it."""
     red, green, blue = (pq(203 * light) for light in lights)
     assert near(colour(seen(written(lambda x: (red, green, blue), primaries))), (200, 60, 50), 8)
+
+
+@pytest.mark.parametrize("matrix", [0, 1, 5, 6, 9, 12])
+def test_the_exact_path_of_avif_changes_no_colour(matrix: int) -> None:
+    """Whatever matrix a file names, its colours are those that its own decoder makes of it, but for rounding."""
+    red, green, blue = (pq(203 * light) for light in (0.3782, 0.0785, 0.0424))
+    data = avif(lambda x: (red, green, blue) if x < 128 else (pq(100),) * 3)
+    at = data.index(b"colrnclx") + 12
+    data = data[:at] + struct.pack(">H", matrix) + data[at + 2 :]
+    with Image.open(io.BytesIO(data)) as decoded:
+        wanted = [tuple(value / 255 for value in decoded.convert("RGB").getpixel((x, 32))) for x in (64, 192)]
+    planes = planes_of(Image.open(io.BytesIO(data)), data, size=SIZE, matrix_at=at)
+    found = [tuple(plane.getpixel((x, 32)) for plane in planes) for x in (64, 192)]
+    assert all(
+        abs(one - other) < 1.5 / 255
+        for pair in zip(found, wanted, strict=True)
+        for one, other in zip(*pair, strict=True)
+    )
 
 
 @pytest.mark.parametrize("written", [heic, png])
