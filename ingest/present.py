@@ -58,8 +58,12 @@ def _eight(import_: Mapping[str, Any], zone: ZoneInfo) -> str:
         "import_type": import_["import_type"],
         "album_id": import_["album_id"],
     }
-    after = {name: timestamp(import_[name], zone) for name in ("created_at", "updated_at")}
-    return f'{json_text.write(before)[:-1]},"params":{import_["params"]},{json_text.write(after)[1:-1]}'
+    created_at, updated_at = import_["created_at"], import_["updated_at"]
+    created = timestamp(created_at, zone)
+    updated = created if updated_at == created_at else timestamp(updated_at, zone)
+    # A time is digits and signs: nothing of it is escaped in JSON.
+    times = f'"created_at":"{created}","updated_at":"{updated}"'
+    return f'{json_text.write(before)[:-1]},"params":{import_["params"]},{times}'
 
 
 def _shown(value: Any, zone: ZoneInfo) -> Any:
