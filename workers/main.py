@@ -45,7 +45,7 @@ from workers.gates import Gates
 from workers.imaging.limits import Limits
 from workers.lanes import RedisLanes
 from workers.leases import Leases
-from workers.orphans import watch_parent
+from workers.orphans import ParentWatch
 from workers.pipeline import Pipeline
 from workers.quota import Allowances, rule_of
 from workers.recipes import usual_recipe
@@ -123,6 +123,8 @@ class Shifts(Middleware):
 
 def start() -> None:
     """Build this worker process and hand its broker to dramatiq."""
+    parent = ParentWatch()
+    parent.start()  # before anything that takes time: a master can be killed while its workers are starting
     try:
         settings = Settings.load(os.environ)
         recipe = usual_recipe(settings.thumbnails)
@@ -256,7 +258,7 @@ def start() -> None:
             AnswerDryRun: shifts.once_on_duty(dry_runs.answer),
         },
     )
-    watch_parent(leases.interrupt)
+    parent.interrupt = leases.interrupt
     looking = StoresLook(
         lambda: documents_safety.look(settings.mongodb_url),
         lambda: queue_safety.look(hints),

@@ -24,7 +24,7 @@ from common.documents.database import Document
 from common.documents.organizations import Organizations
 from common.queue.depth import head_sent_at
 from common.queue.doorbells import BELL_SECONDS, Bell, Doorbells
-from common.queue.foreign import mend
+from common.queue.foreign import is_foreign_type, mend
 from workers.due import OpenWalk, due
 from workers.gates import Gates
 
@@ -298,7 +298,7 @@ class Sweeper:
 
     def _mended(self, error: redis.RedisError) -> bool:
         """Remove what stands in the way in Redis, where that is the error. True where something did."""
-        if "WRONGTYPE" not in str(error):
+        if not is_foreign_type(error):
             return False
         try:
             names = mend(self._redis)

@@ -16,10 +16,9 @@ from dramatiq.middleware import CurrentMessage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from common.queue.jobs import QUEUES
+from common.queue.jobs import NAMESPACE, QUEUES
 from common.queue.sturdy import SturdyBroker
 
-NAMESPACE = "dramatiq"
 DOOR_SECONDS = 0.5  # for one call, and for connecting: a POST never waits for Redis
 WORKER_SECONDS = 3  # for one call
 HEARTBEAT_MS = 15_000  # a process silent for so long has its unfinished messages handed to others

@@ -13,8 +13,7 @@ from typing import Any
 
 import redis
 
-from common.queue.broker import NAMESPACE
-from common.queue.jobs import BELLS, QUEUES
+from common.queue.jobs import BELLS, NAMESPACE, QUEUES
 
 
 @dataclass(frozen=True, slots=True)

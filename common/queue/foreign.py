@@ -1,20 +1,25 @@
-"""Remove what somebody else put where doorbells are kept: a key of a type that is not ours.
+"""Remove what somebody else put where our keys or dramatiq's are: a key of another type.
 
-Redis answers WRONGTYPE for ever to whoever needs such a key, so one stray SET would stop all imports, or an
-organization's. What the key held were hints; with the epoch gone, everything open is asked for again.
+Redis answers WRONGTYPE for ever to each process that needs such a key, so one stray SET would stop all imports, or
+an organization's. What the key held were hints; with the epoch gone, everything open is asked for again.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis
 
 from common.queue.doorbells import EPOCH
-from common.queue.jobs import BELLS
+from common.queue.jobs import BELLS, NAMESPACE, QUEUES
 
 # Of which type the keys of a stage and those of one organization in a stage are; see doorbells.py.
 OF_STAGE = {b"bells": b"zset", b"rung": b"hash", b"rooms": b"set", b"later": b"zset"}
 OF_ORGANIZATION = {b"bells": b"set", b"room": b"zset"}
+# And those of dramatiq: by the ending of a queue's name, see its dispatch.lua.
+OF_QUEUE = {b"": b"list", b".msgs": b"hash", b".XQ": b"zset", b".XQ.msgs": b"hash"}
 STAGES = frozenset(stage.encode() for stage in BELLS)
+_DRAMATIQ = f"{NAMESPACE}:".encode()
 
 
 def foreign(client: redis.Redis) -> list[str]:
@@ -31,11 +36,23 @@ def mend(client: redis.Redis) -> list[str]:
             name for stage in STAGES if b"imports:bells:" + stage in found for name in _counted(client, stage)
         ]
         client.delete(*found, *counted, EPOCH)
+        for queue in QUEUES:
+            _forget_lost_messages(client, queue)
     return [_text(name) for name in found]
 
 
+def is_foreign_type(error: Exception) -> bool:
+    """Tell whether Redis refused a command because a key is of another type."""
+    return "WRONGTYPE" in str(error)
+
+
 def _foreign(client: redis.Redis) -> list[bytes]:
-    names = sorted({name for name in client.scan_iter(match="imports:*", count=1000) if _type(name)})
+    ours = (
+        name
+        for match in ("imports:*", f"{NAMESPACE}:*")
+        for name in client.scan_iter(match=match, count=1000)
+    )
+    names = sorted({name for name in ours if _type(name)})
     pipe = client.pipeline(transaction=False)
     for name in names:
         pipe.type(name)
@@ -43,18 +60,45 @@ def _foreign(client: redis.Redis) -> list[bytes]:
     return [name for name, found in zip(names, types, strict=True) if found not in {_type(name), b"none"}]
 
 
+def _forget_lost_messages(client: redis.Redis, queue: str) -> None:
+    """Drop what a queue keeps of messages that neither wait nor are in hand: nobody would ever fetch them."""
+    key = f"{NAMESPACE}:{queue}"
+    waiting: Any = client.lrange(key, 0, -1)
+    in_hand = [
+        client.smembers(name)
+        for name in client.scan_iter(match=f"{NAMESPACE}:__acks__.*.{queue}", count=1000)
+    ]
+    kept: Any = client.hkeys(f"{key}.msgs")
+    lost = set(kept).difference(waiting, *in_hand)
+    if lost:
+        client.hdel(f"{key}.msgs", *lost)
+
+
 def _counted(client: redis.Redis, stage: bytes) -> list[bytes]:
     return list(client.scan_iter(match=b"imports:bells:" + stage + b":*", count=1000))
 
 
 def _type(name: bytes) -> bytes | None:
-    """Return of which type a key has to be; None for one that is no doorbell's."""
+    """Return of which type a key has to be; None for one that is none of these."""
     if name == EPOCH.encode():
         return b"string"
+    if name.startswith(_DRAMATIQ):
+        return _type_in_dramatiq(name.removeprefix(_DRAMATIQ))
     _, kind, *rest = name.split(b":", 3)
     if not rest or rest[0] not in STAGES:
         return None
     return (OF_STAGE if len(rest) == 1 else OF_ORGANIZATION).get(kind)
+
+
+def _type_in_dramatiq(name: bytes) -> bytes | None:
+    if name == b"__heartbeats__":
+        return b"zset"
+    if name.startswith(b"__acks__."):
+        return b"set"
+    for queue in QUEUES:
+        if name.startswith(queue.encode()):
+            return OF_QUEUE.get(name.removeprefix(queue.encode()).removeprefix(b".DQ"))
+    return None
 
 
 def _text(name: bytes) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 
 import redis
 
-from common.queue.broker import NAMESPACE
-from common.queue.jobs import JOBS, QUEUES
+from common.queue.jobs import JOBS, NAMESPACE, QUEUES
 
 PAGE = 500
 # A message that a worker has fetched is its worker's to acknowledge; only one that still waits is taken out.

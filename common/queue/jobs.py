@@ -55,6 +55,7 @@ class AnswerDryRun:
     question_id: str
 
 
+NAMESPACE = "dramatiq"  # what the names of dramatiq's keys begin with
 Job = FetchAttachment | RenderThumbnails | ExpandGroup | AnswerDryRun
 JOBS: tuple[type[Job], ...] = (FetchAttachment, RenderThumbnails, ExpandGroup, AnswerDryRun)
 QUEUES: tuple[str, ...] = tuple(dict.fromkeys(job.queue for job in JOBS))

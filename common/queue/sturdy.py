@@ -27,6 +27,8 @@ from dramatiq import Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed, DecodeError
 
+from common.queue.foreign import is_foreign_type, mend
+
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 5.0
@@ -108,8 +110,7 @@ class SturdyConsumer(_RedisConsumer):
             log.warning("undecodable message", queue=self.queue_name)  # the comparison puts it aside
             return None
         except (ConnectionClosed, redis.RedisError) as error:
-            self.broker.away(error)
-            self.broker.stopping.wait(AGAIN_SECONDS)
+            self._wait_out(error)
             return None
         if asks:
             self.broker.back(asked_at=asked_at)
@@ -132,8 +133,7 @@ class SturdyConsumer(_RedisConsumer):
             try:
                 settle(message)
             except (ConnectionClosed, redis.RedisError) as error:
-                self.broker.away(error)
-                self.broker.stopping.wait(AGAIN_SECONDS)
+                self._wait_out(error)
             else:
                 self.broker.back(asked_at=asked_at)
                 break
@@ -153,6 +153,21 @@ class SturdyConsumer(_RedisConsumer):
     def _let_go(self, message: MessageProxy) -> None:
         with self.broker.lock:
             self.broker.held.discard(message.options["redis_message_id"])
+
+    def _wait_out(self, error: Exception) -> None:
+        """Wait before Redis is asked again; a key of another type that stands in the way is removed instead."""
+        if is_foreign_type(error):
+            try:
+                if names := mend(self.broker.client):
+                    log.warning("keys of another type removed", keys=names)
+                    return
+            except redis.RedisError as failed:
+                error = failed
+            else:  # another process was sooner
+                self.broker.stopping.wait(AGAIN_SECONDS)
+                return
+        self.broker.away(error)
+        self.broker.stopping.wait(AGAIN_SECONDS)
 
     def _compare(self) -> None:
         """Put back what this process fetched and does not hold, once it was so at two looks."""

@@ -11,13 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dramatiq
 import pytest
+import redis
 from cryptography.fernet import Fernet
 
 from common.documents.database import Document
+from common.queue.broker import consumer, worker_client
 from common.queue.doorbells import BELL_SECONDS
 from common.queue.foreign import foreign
+from common.queue.jobs import JOBS, FetchAttachment, message
 from tests.conformance.test_sweep import World
+from workers.actors import register
 
 OTHER = f"other|{uuid.uuid4()}"
 FAR = 4_000_000_000_000  # ms; a bell that is not lost yet
@@ -89,6 +94,10 @@ OF_ANOTHER_TYPE: dict[str, Callable[[World], Any]] = {
         "imports:later:fetch",
         "imports:bells:fetch:org",
         "imports:room:fetch:org",
+        "dramatiq:fetch",
+        "dramatiq:fetch.msgs",
+        "dramatiq:fetch.XQ",
+        "dramatiq:__heartbeats__",
     )
 } | {"imports:epoch": _epoch_of_another_kind}
 
@@ -200,3 +209,38 @@ def test_a_sweeper_lives_with_what_it_cannot_read(
 
 def _breaks(*_: object, **__: object) -> None:
     raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("name", ["dramatiq:fetch", "dramatiq:__heartbeats__"])
+def test_a_worker_removes_a_foreign_key_by_itself(
+    redis_url: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so once, whether it waited or worked meanwhile, and takes the next message as if nothing had been."""
+    seen: list[str] = []
+    broker = consumer(worker_client(redis_url), [])
+    register(broker, answering=dict.fromkeys(JOBS, seen.append))
+    worker = dramatiq.Worker(broker, queues={"fetch"}, worker_threads=2, worker_timeout=100)
+    worker.start()
+    client = redis.Redis.from_url(redis_url)
+    try:
+        _text_in(client, name)
+        until = time.monotonic() + 30
+        while client.type(name) == b"string" and time.monotonic() < until:
+            time.sleep(0.1)
+        one = str(uuid.uuid4())
+        broker.enqueue(message(FetchAttachment(one)))
+        while one not in seen and time.monotonic() < until:
+            time.sleep(0.1)
+        assert seen == [one]
+    finally:
+        worker.stop()
+        broker.close()
+        client.close()
+    said = capsys.readouterr().out
+    assert said.count("keys of another type removed") == 1
+    assert "queue away" not in said
+
+
+def _text_in(client: redis.Redis, name: str) -> None:
+    client.delete(name)
+    client.set(name, "x")
