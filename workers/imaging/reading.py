@@ -43,6 +43,7 @@ from workers.imaging.limits import Limits
 from workers.imaging.refusals import refusal
 from workers.imaging.scans import too_many_scans
 from workers.imaging.signals import Signal, signal_of
+from workers.imaging.sycc import half_colour, laid_out_anew, said_to_be_rgb
 from workers.imaging.variants import Spec
 
 # The decoders of the allow-list, imported by name so that Pillow never loads its forty others.
@@ -146,7 +147,7 @@ def _loaded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits) ->
 
 def _decoded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits, *, partial: bool) -> Source:
     picture, data = _opened(data, kind, specs, limits)
-    size, shrink = picture.size, 0
+    size, shrink, half = picture.size, 0, None
     container = container_of(data) if picture.format in ("AVIF", "HEIF") else Container()
     signal = signal_of(picture, data, container)
     # The HEIF library crops by itself; the AVIF plugin hands over what was to be cut away.
@@ -158,8 +159,14 @@ def _decoded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits, *
     if isinstance(picture, JpegImagePlugin.JpegImageFile):
         _draft(picture, largest_of(specs, size))
     elif isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
+        half = half_colour(data)
         shrink = _halvings(size, largest_of(specs, size))
-        picture.reduce = shrink
+        if half is not None:
+            shrink = half.halvings(shrink)
+            if half.is_odd:
+                picture.close()
+                picture, _ = _opened(said_to_be_rgb(data), kind, specs, limits)
+        cast("Jpeg2KImagePlugin.Jpeg2KImageFile", picture).reduce = shrink
     try:
         if not (signal.needs_depth and is_decoded_by_planes(picture)):
             picture.load()
@@ -170,6 +177,8 @@ def _decoded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits, *
         picture.close()
         picture, data = _opened(data, kind, specs, limits)
         picture.load()
+    if half is not None and half.is_odd:
+        picture.paste(laid_out_anew(picture, half))
     return Source(
         picture=picture,
         data=data,
