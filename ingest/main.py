@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -166,7 +165,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
             require_expiry=settings.token_require_expiry,
         ),
         clock=clock,
-        new_id=lambda: str(uuid.uuid4()),
+        new_id=new_id,
         zone=settings.time_zone,
         limits=Limits(
             body_bytes=settings.max_body_bytes,
@@ -181,6 +180,12 @@ def create(  # noqa: PLR0913 - all of it by keyword
         asking_threads=asking_threads,
         stopping=stopping,
     )
+
+
+def new_id() -> str:
+    """Return a UUID of version 4, as `uuid.uuid4` does in three times the time: each POST needs two."""
+    made = os.urandom(16).hex()
+    return f"{made[:8]}-{made[8:12]}-4{made[13:16]}-{'89ab'[int(made[16], 16) & 3]}{made[17:20]}-{made[20:]}"
 
 
 async def _serve(settings: Settings, listener: socket.socket, asking_threads: Executor) -> int:

@@ -74,6 +74,9 @@ class Reading:
         for `[]`: that is how `x[[]]=1` makes `x` null and `a[][]=1` an array in an array.
         """
         self._characters += len(name)
+        if "[" not in name and "]" not in name:
+            self._params[name] = value
+            return
         level, at = self._params, 0
         within: Any = None  # the hash or the array that `level` is in, under `place`
         place: Any = None

@@ -29,8 +29,16 @@ class Traffic:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0),
         )
 
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
     def saw(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer."""
-        known = method if method in _METHODS else "other"
-        self._requests.labels(known, route, str(status)).inc()
-        self._seconds.labels(known, route).observe(seconds)
+        series = self._series.get((method, route, status))
+        if series is None:
+            known = method if method in _METHODS else "other"
+            series = (self._requests.labels(known, route, str(status)), self._seconds.labels(known, route))
+            if known == method:  # others are a stranger's to invent
+                self._series[method, route, status] = series
+        counter, histogram = series
+        counter.inc()
+        histogram.observe(seconds)
