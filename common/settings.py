@@ -103,7 +103,7 @@ TABLE: tuple[Setting, ...] = (
         "OPERATOR_PASSWORD",
         as_optional(as_password),
         "",
-        "Password of user `operator` for /dashboard and /metrics; without it they answer loopback only.",
+        "Password of user `operator` for /dashboard and /metrics, which are not served without it.",
         secret=True,
     ),
     Setting(

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
-import ipaddress
 from typing import Any
 
 from falcon.asgi import Request, Response
@@ -16,23 +14,14 @@ from falcon.asgi import Request, Response
 from ingest.admission import Admission
 from ingest.auth import Authenticator
 from ingest.bodies import first_header
-from ingest.errors import MethodNotAllowedError, ProblemError, UnauthenticatedError
+from ingest.errors import MethodNotAllowedError, NotFoundError, ProblemError, UnauthenticatedError
 from ingest.failed_logins import FailedLogins
+from ingest.operator_sessions import COOKIE, OperatorSessions
 
-OPERATOR = "operator"
+OPERATOR = b"operator"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_FORWARDED = frozenset(
-    {
-        b"forwarded",
-        b"x-forwarded",
-        b"x-real-ip",
-        b"x-client-ip",
-        b"true-client-ip",
-        b"cf-connecting-ip",
-        b"via",
-    }
-)
-_FORWARDED_PREFIX = b"x-forwarded-"
+_DASHBOARD = "/dashboard"
+LOG_IN = "/dashboard/login"
 
 
 class OperatorUnknownError(ProblemError):
@@ -49,38 +38,42 @@ class OperatorUnknownError(ProblemError):
 class Access:
     """Falcon middleware, after routing and before the responder.
 
-    `operator_password` None lets the operator's pages answer callers on this machine only, judged by the
-    socket's peer. A reverse proxy on this machine is such a peer: set a password behind one. Those that say
-    so in a header (`X-Forwarded-For`, `Via`, …) are refused. So is a request that does not name this machine as
-    its host: a stranger's page can point a name of its own here and have the operator's browser read for it.
+    The operator is known by the password (basic authentication, for machines) or by the cookie of a session that a
+    person began with it. Where somebody asks from plays no part: a proxy on this machine asks from here for the world.
+    `sessions` None: there is no password, and `create_app` serves nothing of the operator's.
     """
 
     def __init__(
         self,
         *,
         authenticator: Authenticator,
-        operator_password: str | None,
+        sessions: OperatorSessions | None,
         admission: Admission,
         failed_logins: FailedLogins,
     ) -> None:
-        self._authenticator, self._password = authenticator, operator_password
+        self._authenticator, self._sessions = authenticator, sessions
         self._admission, self._failed_logins = admission, failed_logins
 
     async def process_resource(
         self,
         req: Request,
-        resp: Response,  # noqa: ARG002 - the framework's signature
+        resp: Response,
         resource: Any,
         params: dict[str, Any],  # noqa: ARG002 - the framework's signature
     ) -> None:
-        """Raise MethodNotAllowedError, UnauthenticatedError, TooManyRequestsError, OperatorUnknownError or
-        ProblemError (403)."""
+        """Raise MethodNotAllowedError, UnauthenticatedError, TooManyRequestsError or OperatorUnknownError.
+
+        A person who asks for the dashboard is sent to the page where one logs in."""
         allowed = [method for method in _METHODS if hasattr(resource, f"on_{method.lower()}")]
         if req.method not in allowed:
             raise MethodNotAllowedError(allowed)
         try:
             await self._judge(req, resource)
-        except (UnauthenticatedError, OperatorUnknownError):
+        except (UnauthenticatedError, OperatorUnknownError) as unknown:
+            if isinstance(unknown, OperatorUnknownError) and _is_a_person(req):
+                resp.status, resp.complete = "303 See Other", True
+                resp.context.own.append(("Location", LOG_IN))
+                return
             # Judged first and counted then: whoever holds a good token or the password is never locked out.
             if first_header(req, b"authorization") is not None:
                 self._failed_logins.count(req.scope.get("client"))
@@ -110,12 +103,12 @@ class Access:
             self._admission.leave(req.context.identity.organization_id)
 
     def _judge_operator(self, req: Request) -> None:
-        if self._password is None:
-            if not _on_this_machine(req):
-                raise ProblemError(
-                    "forbidden", "Only this machine is served here: set OPERATOR_PASSWORD to serve others."
-                )
-        elif not hmac.compare_digest(_credentials(req), f"{OPERATOR}:{self._password}".encode()):
+        if self._sessions is None:
+            raise NotFoundError
+        if any(map(self._sessions.holds, req.get_cookie_values(COOKIE) or ())):
+            return
+        user, _, password = _credentials(req).partition(b":")
+        if not (self._sessions.is_password(password) and user == OPERATOR):
             raise OperatorUnknownError
 
 
@@ -130,30 +123,10 @@ def _credentials(req: Request) -> bytes:
         return b""
 
 
-def _on_this_machine(req: Request) -> bool:
-    peer = req.scope.get("client")
-    if not peer or any(_tells_of_a_proxy(name) for name, _ in req.scope["headers"]):
-        return False
-    host = first_header(req, b"host")
-    return _is_loopback(peer[0]) and (host is None or _is_loopback(_without_port(host)))
-
-
-def _tells_of_a_proxy(name: bytes) -> bool:
-    return name in _FORWARDED or name.startswith(_FORWARDED_PREFIX)
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+def _is_a_person(req: Request) -> bool:
+    """Tell whether a browser asks for the page, which would show a dialog of its own for a 401."""
+    return (
+        req.path == _DASHBOARD
+        and first_header(req, b"authorization") is None
+        and "text/html" in (first_header(req, b"accept") or "")
+    )

@@ -31,6 +31,7 @@ from ingest.edge import Edge
 from ingest.envelope import Envelope
 from ingest.failed_logins import FailedLogins
 from ingest.observed import Ages, Counts, Observed
+from ingest.operator_sessions import OperatorSessions
 from ingest.resources.dashboard import DashboardResource, DashboardThumbnailResource, Latest
 from ingest.resources.documentation import DocsResource, OpenApiResource, StyleResource
 from ingest.resources.groups import (
@@ -43,6 +44,7 @@ from ingest.resources.groups import (
 from ingest.resources.health import LiveResource, ReadyResource
 from ingest.resources.images import ImageResource, ImagesStore, OriginalResource, ThumbnailResource
 from ingest.resources.imports import ImportResource, ImportsResource, ImportsStore
+from ingest.resources.log_in import LogInResource
 from ingest.resources.metrics import MetricsResource
 from ingest.traffic import Traffic
 
@@ -98,6 +100,7 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
     """Return the ASGI application.
 
     `clock` is the stores' time; `keys_kept` is how long a request is known by its Idempotency-Key;
+    `operator_password` None serves nothing of the operator's;
     `asking_threads` wait for Redis in the place of dry runs; `stopping` turns readiness off.
     """
     traffic = Traffic()
@@ -113,13 +116,15 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
         large=limits.organization_large_requests,
         seconds=limits.body_seconds,
     )
+    failed_logins = FailedLogins(per_peer=limits.failed_logins_per_peer, of_all=limits.failed_logins)
+    sessions = None if operator_password is None else OperatorSessions(operator_password, clock=clock)
     middleware: list[Any] = [
         Envelope(authenticator=authenticator, new_id=new_id, traffic=traffic),
         Access(
             authenticator=authenticator,
-            operator_password=operator_password,
+            sessions=sessions,
             admission=admission,
-            failed_logins=FailedLogins(per_peer=limits.failed_logins_per_peer, of_all=limits.failed_logins),
+            failed_logins=failed_logins,
         ),
     ]
     app: Any = falcon.asgi.App(middleware=middleware)
@@ -156,13 +161,20 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
         ("/api/v1/images/{image_id}/thumbnails/{name}", ThumbnailResource(images=images, blobs=blobs)),
         ("/livez", LiveResource()),
         ("/readyz", ReadyResource(observed=observed, stopping=stopping)),
-        ("/metrics", MetricsResource(observed=observed, traffic=traffic)),
-        ("/dashboard", DashboardResource(observed=observed, overview=stores.overview, clock=clock)),
-        ("/dashboard/images/{image_id}/{name}", DashboardThumbnailResource(images=images, blobs=blobs)),
         ("/openapi.json", OpenApiResource()),
         ("/docs", DocsResource()),
         ("/style.css", StyleResource()),
     )
+    if sessions is not None:
+        log_in = LogInResource(
+            sessions=sessions, failed_logins=failed_logins, body_seconds=limits.body_seconds
+        )
+        routes += (
+            ("/metrics", MetricsResource(observed=observed, traffic=traffic)),
+            ("/dashboard", DashboardResource(observed=observed, overview=stores.overview, clock=clock)),
+            ("/dashboard/login", log_in),
+            ("/dashboard/images/{image_id}/{name}", DashboardThumbnailResource(images=images, blobs=blobs)),
+        )
     for path, resource in routes:
         app.add_route(path, resource)
     return Edge(app)

@@ -222,6 +222,12 @@ async def _serve(settings: Settings, listener: socket.socket, asking_threads: Ex
     if not await asyncio.to_thread(looking.start):
         return 2
     beside = [asyncio.create_task(_measure(mongodb, clock)), asyncio.create_task(_beat(redis))]
+    if settings.operator_password is None:
+        log.warning(
+            "dashboard and metrics are not served",
+            reason="OPERATOR_PASSWORD is not set",
+            advice="make one with `openssl rand -base64 18`",
+        )
     log.info("listening", host=settings.host, port=listener.getsockname()[1])
     try:
         await server.serve(sockets=[listener])

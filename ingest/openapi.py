@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from common.documents.imports import STATUSES
-from ingest import openapi_groups
+from ingest import openapi_groups, openapi_operator
 from ingest.errors import CODES
 from ingest.openapi_parts import (
+    BYTES,
     COUNT,
     DIGEST,
+    PAGE,
     SIZE,
     TEXT_OR_NULL,
     TIME,
     TIME_OR_NULL,
+    UNCHANGED,
     UUID,
     Schema,
     get,
@@ -141,7 +144,6 @@ _PROBLEM = object_(
 _PROBLEMS = {
     "400": "The request cannot be read.",
     "401": "No valid token (or operator's password) was sent.",
-    "403": "Only this machine is served while OPERATOR_PASSWORD is not set.",
     "404": "It is not there, or it is not the caller's: nobody can tell which.",
     "408": "The body did not arrive in time.",
     "411": "The body came with Transfer-Encoding and without Content-Length.",
@@ -154,12 +156,6 @@ _PROBLEMS = {
 }
 
 
-_BYTES: Schema = {
-    "description": "The bytes. ETag is their digest; If-None-Match with it answers 304.",
-    "content": {"image/*": {}, "application/octet-stream": {}},
-}
-_UNCHANGED: Schema = {"304": {"description": "The caller has these bytes already."}}
-_PAGE: Schema = {"description": "A page.", "content": {"text/html": {}}}
 _TOKEN_PROBLEMS = ("401", "404", "411", "429", "503")
 _BODY: Schema = {
     "content": {
@@ -260,21 +256,21 @@ _PATHS: Schema = {
         "original",
         summary="Fetch the original",
         description="The very bytes that came from the source, as a download.",
-        success=_BYTES,
+        success=BYTES,
         problems=_TOKEN_PROBLEMS,
         parameters=("image_id",),
         security="token",
-        more=_UNCHANGED,
+        more=UNCHANGED,
     ),
     "/api/v1/images/{image_id}/thumbnails/{name}": get(
         "thumbnail",
         summary="Fetch a thumbnail",
         description="Re-encoded, without any metadata.",
-        success=_BYTES,
+        success=BYTES,
         problems=_TOKEN_PROBLEMS,
         parameters=("image_id", "name"),
         security="token",
-        more=_UNCHANGED,
+        more=UNCHANGED,
     ),
     "/livez": get(
         "life",
@@ -291,32 +287,6 @@ _PATHS: Schema = {
         problems=("411",),
         more={"503": {"description": "Not now.", "content": {"application/json": {}}}},
     ),
-    "/metrics": get(
-        "metrics",
-        summary="Metrics in the text format of Prometheus",
-        description="For the operator. Answers 200 while stores are away.",
-        success={"description": "The metrics.", "content": {"text/plain": {}}},
-        problems=("401", "403", "411", "429"),
-        security="operator",
-    ),
-    "/dashboard": get(
-        "dashboard",
-        summary="A page that shows what happens",
-        description="For the operator. Refreshes itself.",
-        success=_PAGE,
-        problems=("401", "403", "411", "429"),
-        security="operator",
-    ),
-    "/dashboard/images/{image_id}/{name}": get(
-        "dashboard_thumbnail",
-        summary="A thumbnail on the operator's page",
-        description="For the operator, of whichever organization.",
-        success=_BYTES,
-        problems=("401", "403", "404", "411", "429", "503"),
-        parameters=("image_id", "name"),
-        security="operator",
-        more=_UNCHANGED,
-    ),
     "/openapi.json": get(
         "description",
         summary="This description",
@@ -328,7 +298,7 @@ _PATHS: Schema = {
         "docs",
         summary="This description for people",
         description="A page without script.",
-        success=_PAGE,
+        success=PAGE,
         problems=("411",),
     ),
     "/style.css": get(
@@ -347,7 +317,7 @@ DOCUMENT: dict[str, Any] = {
         "version": "1",
         "description": "Brings picture attachments from Salesforce into an image library.",
     },
-    "paths": {**_PATHS, **openapi_groups.PATHS},
+    "paths": {**_PATHS, **openapi_operator.PATHS, **openapi_groups.PATHS},
     "components": {
         "securitySchemes": {
             "token": {
@@ -359,7 +329,7 @@ DOCUMENT: dict[str, Any] = {
             "operator": {
                 "type": "http",
                 "scheme": "basic",
-                "description": "User `operator` with OPERATOR_PASSWORD; without that setting, this machine only.",
+                "description": "User `operator` with OPERATOR_PASSWORD; without that setting nothing of the operator's is served.",
             },
         },
         "schemas": {

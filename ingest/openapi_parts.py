@@ -13,6 +13,12 @@ TIME_OR_NULL: Schema = {**TIME, "type": ["string", "null"]}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 SIZE: Schema = {"type": "integer", "minimum": 1}
 DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+BYTES: Schema = {
+    "description": "The bytes. ETag is their digest; If-None-Match with it answers 304.",
+    "content": {"image/*": {}, "application/octet-stream": {}},
+}
+UNCHANGED: Schema = {"304": {"description": "The caller has these bytes already."}}
+PAGE: Schema = {"description": "A page.", "content": {"text/html": {}}}
 
 
 def object_(properties: Schema, *, known: Schema | None = None, **more: Any) -> Schema:
@@ -69,12 +75,16 @@ def parameter(name: str) -> Schema:
     }
 
 
-QUERY = frozenset({"cursor", "limit"})
+QUERY = frozenset({"cursor", "limit", "session"})
 PARAMETERS: dict[str, tuple[Schema, str]] = {
     "import_id": (UUID, "Id of the import, as POST answered it."),
     "image_id": (UUID, "Id of the image: `image_id` of its import."),
     "group_id": (UUID, "Id of the group, as POST answered it."),
     "cursor": ({"type": "string"}, "Where the page begins, as `links.next` has it."),
+    "session": (
+        {"type": "string"},
+        "A session that was begun with the password, as the sandbox's link brings it.",
+    ),
     "limit": (
         {"type": "integer", "minimum": 1, "maximum": 200},
         "Imports on a page; 100 where it is left out.",

@@ -41,6 +41,9 @@ td.number, td:last-child { min-width: 5.5rem; }
 td small { color: var(--soft); display: block; }
 code, pre { font: .85rem/1.5 ui-monospace, monospace; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .9rem; overflow-x: auto; }
+form { display: flex; flex-direction: column; gap: .6rem; max-width: 20rem; }
+input, button { font: inherit; padding: .45rem .7rem; border: 1px solid var(--line); border-radius: .4rem; }
+button { background: var(--accent); color: var(--paper); border-color: var(--accent); }
 .thumb { width: 64px; height: 64px; object-fit: cover; border-radius: .4rem; background: var(--line); display: block; }
 .tag { border-radius: 1rem; padding: .1rem .6rem; font-size: .85rem; border: 1px solid currentColor; white-space: nowrap; }
 .good { color: var(--good); } .bad { color: var(--bad); } .busy { color: var(--busy); } .soft { color: var(--soft); }
@@ -70,7 +73,7 @@ def tag(element: str, /, *inside: object, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    if element in ("img", "meta", "link"):
+    if element in ("img", "input", "meta", "link"):
         return Markup(f"<{element}{written}>")
     return Markup(f"<{element}{written}>{''.join(text(one) for one in inside)}</{element}>")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,11 +24,28 @@ class Door:
 
     port: int
     token: str = field(default="", repr=False)
+    session: str = field(default="", repr=False)  # of the operator
 
     @property
     def base_url(self) -> str:
         """Where people and programs find it."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        """Where a person sees pictures and queues; logged in where there is a session."""
+        if self.session:
+            return f"{self.base_url}/dashboard/login?session={self.session}"
+        return f"{self.base_url}/dashboard"
+
+    def logged_in(self, password: str) -> Door:
+        """Return the door with a session of the operator; as it is where the web process begins none."""
+        try:
+            _, cookies, _ = self._answered("POST", "/dashboard/login", urlencode({"password": password}))
+        except DoorError:
+            return self
+        found = SimpleCookie(cookies).get("operator_session")
+        return self if found is None else replace(self, session=found.value)
 
     def is_ready(self) -> bool:
         """Tell whether `/readyz` answers 200."""
@@ -54,6 +72,10 @@ class Door:
             raise DoorError(f"{method} {path} did not answer JSON") from None
 
     def _call(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        status, _, content = self._answered(method, path, body)
+        return status, content
+
+    def _answered(self, method: str, path: str, body: str | None = None) -> tuple[int, str, bytes]:
         headers = {"Authorization": f'Token token="{self.token}"'} if self.token else {}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -61,7 +83,7 @@ class Door:
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, answer.getheader("Set-Cookie", ""), answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise DoorError(f"{method} {path} was not answered ({type(error).__name__})") from None
         finally:

@@ -27,6 +27,7 @@ COMMANDS_NEED = (
     "SPOOL_DIR",
     "TOKEN_SECRETS_FILE",
     "CREDENTIALS_KEYS_FILE",
+    "OPERATOR_PASSWORD_FILE",
 )
 # What the lines for a shell have set, as a JSON object, since a path may hold anything, line breaks included. Without
 # it, a sandbox that is started from such a shell would take the embedded stores of an earlier one for stores that
@@ -90,6 +91,7 @@ def for_children(
         "HOST": "127.0.0.1",
         "TOKEN_SECRETS_FILE": str(folder.secret("token_secrets", lambda: secrets.token_hex(32))),
         "CREDENTIALS_KEYS_FILE": str(folder.secret("credentials_keys", _fernet_key)),
+        "OPERATOR_PASSWORD_FILE": str(folder.secret("operator", lambda: secrets.token_urlsafe(18))),
     }
     filled = dict(programs)
     for name, text in ours.items():

@@ -88,12 +88,12 @@ def carry(
 
     if not until(is_over, what="the sample import to end", seconds=seconds):
         if unfinished:
-            output.say(f"the sample import is still behind others; see it come at {door.base_url}/dashboard")
+            output.say(f"the sample import is still behind others; see it come at {door.dashboard_url}")
             return None
         output.say(f"the sample import has not ended within {seconds:.0f} s; `imports show` tells why")
         return None
     if imported["status"] == "succeeded":
-        output.say(f"image {imported.get('image_id')}; look at it at {door.base_url}/dashboard")
+        output.say(f"image {imported.get('image_id')}; look at it at {door.dashboard_url}")
     else:
         reason = imported.get("error") or {}
         output.say(f"the sample import {imported['status']}: {reason.get('code')}, {reason.get('detail')}")

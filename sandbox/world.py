@@ -85,12 +85,14 @@ class World:
             seeded = seed(self.folder, errands, salesforce, operator=operator)
         door = Door(port, seeded.token)
         self._await("the web process", door.is_ready)
+        password = settings.operator_password or ""
+        door = door.logged_in(password)
         self._await_workers(redis_url, masters)
         unfinished = stores.unfinished(mongodb_url, seeded.organization_id)
         following = self._show_sample(door, salesforce, unfinished)
-        line = self._ready_line(door, seeded, frozenset(masters))
+        line = self._ready_line(door, seeded, password, frozenset(masters))
         line |= {"mongodb_url": mongodb_url, "redis_url": redis_url, "salesforce_url": salesforce.url}
-        return line, self._invitation(door, following)
+        return line, self._invitation(door, password, following)
 
     def _web_port(self) -> int:
         if self.options.port == 0:
@@ -206,22 +208,29 @@ class World:
             self.output.say("no sample import: the Salesforce named in the environment shows no picture")
         return found[-1] if found else None
 
-    def _ready_line(self, door: Door, seeded: Seeded, masters: frozenset[str]) -> dict[str, Any]:
+    def _ready_line(
+        self, door: Door, seeded: Seeded, password: str, masters: frozenset[str]
+    ) -> dict[str, Any]:
         return {
             "ready": True,
             "base_url": door.base_url,
             "token": seeded.token,
             "user_id": seeded.user_id,
             "organization_id": seeded.organization_id,
-            "dashboard_url": f"{door.base_url}/dashboard",
+            "dashboard_url": door.dashboard_url,
+            "operator_password": password,
             "pids": {**self.keeper.pids_with_workers(masters), "sandbox": os.getpid()},
         }
 
     def _shell_file(self) -> Path:
         return self.folder.part("env")
 
-    def _invitation(self, door: Door, following: tuple[str, str] | None) -> str:
-        lines = ["", f"The world is up. Pictures and queues: {door.base_url}/dashboard"]
+    def _invitation(self, door: Door, password: str, following: tuple[str, str] | None) -> str:
+        lines = [
+            "",
+            f"The world is up. Pictures and queues: {door.dashboard_url}",
+            f"(logged in by this link for twelve hours; then as `operator` with {password})",
+        ]
         if following is not None:
             lines += ["Import the next picture:", "", sample.curl(door, following), ""]
         imports = shlex.quote(str(Path(sys.executable).with_name("imports")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -32,6 +33,9 @@ OTHER_USER_ID = "0d6c3d54-6c8f-4d6e-9a0e-2c3f0a4b5c6d"
 OTHER_ORGANIZATION_ID = "7a0c8f6e-1b2d-4c3e-8f9a-0b1c2d3e4f5a"
 NOW = datetime(2019, 4, 8, 17, 38, 57, 787_000, tzinfo=UTC)
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
+
+OPERATOR_PASSWORD = "päss:word of an operator"
+OPERATOR = [("Authorization", f"Basic {base64.b64encode(f'operator:{OPERATOR_PASSWORD}'.encode()).decode()}")]
 
 
 class Kept:
@@ -181,7 +185,7 @@ class Door:
     redis: Any = field(default_factory=fakeredis.FakeRedis)
     rung: list[tuple[str, str]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
-    operator_password: str | None = None
+    operator_password: str | None = OPERATOR_PASSWORD
     zone: str = "UTC"
     body_bytes: int = 4_096
     body_seconds: float = 5.0

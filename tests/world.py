@@ -133,6 +133,10 @@ class World:
         """Fetch a file that an image names."""
         return self.http.get(self.url + url, timeout=15)
 
+    def operator(self, path: str) -> requests.Response:
+        """Fetch a page of the operator's."""
+        return requests.get(self.url + path, auth=("operator", self.ready["operator_password"]), timeout=15)
+
     # -- what is in the stores --------------------------------------------------------------------------
 
     def document(self, import_id: str) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_a_group_waits_for_calls_no_longer_than_they_are_missing(world: World) -
 
 def test_everybody_is_heard_of(world: World) -> None:
     """Whoever watches sees every process alive, whatever it takes the time to be."""
-    shown = world.http.get(f"{world.url}/metrics", timeout=15).text
+    shown = world.operator("/metrics").text
     alive = {line.split("{")[1] for line in shown.splitlines() if line.startswith("imports_workers_alive{")}
     for process in CLOCKS:
         assert any(f'process="{process}"' in labels for labels in alive), shown

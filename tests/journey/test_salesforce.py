@@ -101,7 +101,7 @@ def test_imports_wait_for_calls_and_finish_without_an_operator(world: World) -> 
     quota = operate(world, "organization", "show", world.ready["organization_id"])["quota"]
     assert (quota["limit"], quota["floor"], quota["reserve"]) == (1000, 20, 200)
     assert quota["left"] <= 20
-    metrics = world.http.get(f"{world.url}/metrics", timeout=15).text
+    metrics = world.operator("/metrics").text
     assert 'waiting_for="salesforce_quota"' in metrics
     assert "imports_salesforce_calls_ours{" in metrics
     world.control("PUT", "limits", {"used": 0})

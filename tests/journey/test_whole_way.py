@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from PIL import Image
 
 from tests.unit.workers.pictures import quadrants, saved, turned
@@ -47,12 +48,23 @@ def test_the_interfaces_own_example_becomes_an_image(world: World) -> None:
     world.rest([import_id])
     shown = world.get(import_id)
     assert shown["status"] == "succeeded", shown["error"]
-    page = world.http.get(f"{world.url}/dashboard", timeout=15).text
+    browser = requests.Session()
+    page = browser.get(world.ready["dashboard_url"], timeout=15).text
     for size in SIZES:
         address = f"/dashboard/images/{shown['image_id']}/{size}"
         assert f'href="{address}"' in page
-        seen = world.http.get(world.url + address, timeout=15)
+        seen = browser.get(world.url + address, timeout=15)
         assert (seen.status_code, seen.headers["Content-Type"]) == (200, "image/jpeg")
+
+
+def test_the_operator_is_whoever_has_the_password(world: World) -> None:
+    """The ready line's link logs in and its password serves machines; without them this machine sees nothing."""
+    assert world.operator("/metrics").status_code == 200
+    for path in ("/metrics", "/dashboard"):
+        assert requests.get(world.url + path, timeout=15).status_code == 401
+    sent = requests.get(f"{world.url}/dashboard", headers={"Accept": "text/html"}, timeout=15)
+    assert "/dashboard/login" in sent.url
+    assert 'type="password"' in sent.text
 
 
 def test_an_image_tells_where_its_files_are(world: World) -> None:

@@ -62,11 +62,22 @@ def _examined(hands: Hands) -> list[Check]:
     stores = [*checks.mongodb(hands), *checks.redis_store(hands)]
     if strict:
         stores = [replace(one, state="bad") if one.state == "warning" else one for one in stores]
-    found = [Check("settings", "ok", "all can be read."), *stores]
+    found = [Check("settings", "ok", "all can be read."), *_operator(hands), *stores]
     if stores[0].state == "ok":
         found += [*checks.indexes(hands), *checks.clock(hands), *checks.groups(hands)]
     found += [*checks.doorbells(hands), *checks.blobs(hands), *_codecs(), *_workers(hands)]
     return found + (_organizations(hands) if stores[0].state == "ok" else [])
+
+
+def _operator(hands: Hands) -> list[Check]:
+    if hands.settings.operator_password is not None:
+        return []
+    advice = "Set it for `web` to see them: `openssl rand -base64 18` makes one."
+    return [
+        Check(
+            "operator", "ok", "OPERATOR_PASSWORD is not set: /dashboard and /metrics are not served.", advice
+        )
+    ]
 
 
 def _codecs() -> list[Check]:

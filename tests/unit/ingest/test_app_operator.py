@@ -7,6 +7,8 @@ import sys
 import time
 import unicodedata
 import uuid
+from datetime import timedelta
+from urllib.parse import quote_plus
 
 import fakeredis
 import pytest
@@ -17,8 +19,9 @@ from pymongo.errors import ServerSelectionTimeoutError
 from common.documents.new_imports import accepted, refused
 from common.queue import presence, tallies
 from ingest import openapi
+from ingest.operator_sessions import SESSION_SECONDS, OperatorSessions
 from ingest.resources import dashboard
-from tests.doors import NOW, ORGANIZATION_ID, USER_ID, Door, Kept
+from tests.doors import NOW, OPERATOR, OPERATOR_PASSWORD, ORGANIZATION_ID, USER_ID, Answer, Door, Kept
 
 IMPORT_ID = "ab445ced-80a2-4659-beaa-e1e9b28edee5"
 
@@ -95,7 +98,7 @@ def test_metrics_tell_depth_age_states_workers_and_stages() -> None:
         for seconds in (0.2, 0.2, 400.0):
             tallies.observe(door.redis, "fetch", "fetched", seconds)
         tallies.count(door.redis, "swept", 3, reason="asked")
-        seen = samples(door.call("GET", "/metrics", token=None).body)
+        seen = samples(door.call("GET", "/metrics", token=None, headers=OPERATOR).body)
     assert seen["imports_queue_depth", (("queue", "fetch"), ("state", "waiting"))] == 1
     assert seen["imports_queue_depth", (("queue", "render"), ("state", "dead"))] == 0
     assert seen["imports_queue_oldest_age_seconds", (("queue", "fetch"),)] == 12.5
@@ -114,7 +117,7 @@ def test_metrics_tell_depth_age_states_workers_and_stages() -> None:
 def test_metrics_answer_while_every_store_is_away() -> None:
     """A scrape is 200 and says so; what cannot be known is left out and not zero."""
     with Door(redis=away(), mongodb_error=ServerSelectionTimeoutError("away")) as door:
-        answer = door.call("GET", "/metrics", token=None)
+        answer = door.call("GET", "/metrics", token=None, headers=OPERATOR)
     seen = samples(answer.body)
     assert answer.status == 200
     assert (seen["imports_redis_up", ()], seen["imports_mongodb_up", ()]) == (0, 0)
@@ -126,26 +129,24 @@ def test_metrics_do_not_wait_for_a_store_that_hangs() -> None:
     with Door() as door:
         door.imports.delay = 60
         begun = time.monotonic()
-        assert door.call("GET", "/metrics", token=None).status == 200
+        assert door.call("GET", "/metrics", token=None, headers=OPERATOR).status == 200
         assert time.monotonic() - begun < 30, "three parts of 2.5 s, on a busy machine"
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/dashboard"])
-def test_without_a_password_only_this_machine_is_served(path: str) -> None:
-    """The socket's peer decides; a header cannot make a stranger local, and a proxy is recognised."""
-    with Door() as door:
-        assert door.call("GET", path, token=None, peer="127.0.0.1").status == 200
-        assert door.call("GET", path, token=None, peer="::1").status == 200
-        assert door.call("GET", path, token=None, peer="::ffff:127.0.0.1").status == 200
-        for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
-            assert door.call("GET", path, token=None, headers=[("Host", host)]).status == 200
-        for name in ("X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via", "CF-Connecting-IP"):
-            assert door.call("GET", path, token=None, headers=[(name, "127.0.0.1")]).status == 403
-        for host in ("rebound.example", "127.0.0.1.rebound.example", "localhost.example:8000", "[", ""):
-            assert door.call("GET", path, token=None, headers=[("Host", host)]).status == 403
-        forged = [("X-Forwarded-For", "127.0.0.1")]
-        assert door.call("GET", path, token=None, peer="10.0.0.9", headers=forged).status == 403
-        assert door.call("GET", path, token=None, peer="127.0.0.1", headers=forged).status == 403
+PAGES = ["/metrics", "/dashboard", "/dashboard/login", f"/dashboard/images/{IMPORT_ID}/small"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_a_password_nothing_of_the_operator_is_served(path: str) -> None:
+    """Where there is no password, the pages are not there, from this machine either: the very answer of no route."""
+    with Door(operator_password=None) as door:
+        for peer in ("127.0.0.1", "::1", "10.0.0.9"):
+            for headers in ([], OPERATOR, [("Host", "127.0.0.1:8000")], [("Cookie", "operator_session=1.1")]):
+                for method in ("GET", "POST"):
+                    answer = door.call(method, path, token=None, headers=headers, peer=peer)
+                    nowhere = door.call(method, "/nowhere", token=None, headers=headers, peer=peer)
+                    assert answer.status == nowhere.status == 404
+                    assert answer.body.replace(path.encode(), b"") == nowhere.body.replace(b"/nowhere", b"")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/dashboard"])
@@ -165,11 +166,94 @@ def test_with_a_password_it_is_asked_of_everybody(path: str) -> None:
         assert right.status == 200
 
 
+BROWSER = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
+
+
+def logged_in(door: Door, password: str = OPERATOR_PASSWORD, **more: object) -> Answer:
+    """Send the form with a password."""
+    body = f"user=operator&password={quote_plus(password)}".encode()
+    return door.call("POST", "/dashboard/login", token=None, headers=[FORM], body=body, **more)
+
+
+def test_a_person_logs_in_on_a_page() -> None:
+    """A browser is sent to a form; the password there brings a cookie that scripts and other sites cannot use."""
+    with Door() as door:
+        sent = door.call("GET", "/dashboard", token=None, headers=[BROWSER])
+        assert (sent.status, sent["location"], sent.body) == (303, "/dashboard/login", b"")
+        page = door.call("GET", "/dashboard/login", token=None, headers=[BROWSER])
+        assert page.status == 200
+        assert b'type="password"' in page.body
+        assert "form-action 'self'" in (page["content-security-policy"] or "")
+        wrong = logged_in(door, "guess")
+        assert (wrong.status, wrong["set-cookie"], wrong["location"]) == (403, None, None)
+        assert b"not the password" in wrong.body
+        right = logged_in(door)
+        assert (right.status, right["location"]) == (303, "/dashboard")
+        cookie, *attributes = (right["set-cookie"] or "").split("; ")
+        assert {"HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={SESSION_SECONDS}"} == set(attributes)
+        for path in ("/dashboard", "/metrics"):
+            assert door.call("GET", path, token=None, headers=[("Cookie", cookie)]).status == 200
+
+
+def test_a_cookie_stays_off_plain_http_where_the_proxy_speaks_tls() -> None:
+    """Behind a proxy that says it was reached by https, the cookie is never sent in the clear."""
+    with Door() as door:
+        body = f"password={quote_plus(OPERATOR_PASSWORD)}".encode()
+        proxied = [FORM, ("X-Forwarded-Proto", "https")]
+        answer = door.call("POST", "/dashboard/login", token=None, headers=proxied, body=body)
+    assert "Secure" in (answer["set-cookie"] or "").split("; ")
+
+
+def test_a_session_ends_and_cannot_be_made() -> None:
+    """Neither a changed end, nor another password's session, nor one whose time is over opens anything."""
+    now = [NOW]
+    sessions = OperatorSessions("one password", clock=lambda: now[0])
+    value = sessions.begin()
+    assert sessions.holds(value)
+    ends, _, signature = value.partition(".")
+    for forged in (
+        f"{int(ends) + 1:012}.{signature}",
+        f"{ends}.",
+        ends,
+        "",
+        ".",
+        f"{ends}.{'0' * 64}",
+        "é.é",
+    ):
+        assert not sessions.holds(forged)
+    assert not OperatorSessions("another password", clock=lambda: NOW).holds(value)
+    now[0] += timedelta(seconds=SESSION_SECONDS)
+    assert not sessions.holds(value)
+
+
+def test_a_link_with_a_session_opens_the_dashboard_once_it_is_good() -> None:
+    """Whoever had the password can make a link that logs in; one that is not good leads to the form."""
+    with Door() as door:
+        session = (logged_in(door)["set-cookie"] or "").partition("=")[2].partition(";")[0]
+        opened = door.call("GET", f"/dashboard/login?session={session}", token=None, headers=[BROWSER])
+        assert (opened.status, opened["location"]) == (303, "/dashboard")
+        cookie = (opened["set-cookie"] or "").partition(";")[0]
+        assert door.call("GET", "/dashboard", token=None, headers=[("Cookie", cookie)]).status == 200
+        for spoilt in (session[:-1], "1.1", "", "a&session[b]=c"):
+            answer = door.call("GET", f"/dashboard/login?session={spoilt}", token=None, headers=[BROWSER])
+            assert answer["set-cookie"] is None
+            assert answer.status in (400, 403)
+
+
+def test_guesses_on_the_page_are_counted_like_all_others() -> None:
+    """Beyond the limit a guess is answered 429, and the right password still logs in."""
+    with Door(failed_logins_per_peer=2) as door:
+        assert [logged_in(door, f"guess {n}").status for n in range(4)] == [403, 403, 429, 429]
+        assert logged_in(door).status == 303
+        assert logged_in(door, "x" * 5_000).status == 413
+
+
 def test_the_dashboard_shows_why_an_import_failed_and_escapes_what_callers_named() -> None:
     """The code in words, the picture where there is one, and no element of a caller's making."""
     picture = "11111111-2222-5333-8444-555555555555"
     with Door(imports=Kept(failed_import(image_id=picture))) as door:
-        answer = door.call("GET", "/dashboard", token=None)
+        answer = door.call("GET", "/dashboard", token=None, headers=OPERATOR)
     page = answer.body.decode()
     assert "Send attachment_id &amp; more." in page
     assert "attachment_missing" in page
@@ -191,7 +275,7 @@ def test_the_dashboard_stays_small_with_the_longest_names_that_are_accepted() ->
             body = b"filename=" + b"<" * (500 * 1024)
             sent = [("Content-Type", "application/x-www-form-urlencoded")]
             assert door.call("POST", "/api/v1/imports", body=body, headers=sent).status == 200
-        page = door.call("GET", "/dashboard", token=None).body
+        page = door.call("GET", "/dashboard", token=None, headers=OPERATOR).body
     assert page.count(b"<bdi>&lt;&lt;") == dashboard.LATEST
     assert len(page) < 128 * 1024
 
@@ -207,7 +291,7 @@ def test_what_others_put_into_redis_reaches_no_page() -> None:
         door.redis.sadd("imports:quota", "o" * 100_000, "odd")
         door.redis.hset("imports:quota:odd", mapping={"used": "many"})
         for path in ("/dashboard", "/metrics"):
-            answer = door.call("GET", path, token=None)
+            answer = door.call("GET", path, token=None, headers=OPERATOR)
             assert answer.status == 200
             assert len(answer.body) < 64 * 1024
         assert 'imports_workers_alive{process="fetch"} 1' in answer.body.decode()
@@ -228,7 +312,7 @@ def test_no_name_can_hide_or_turn_round_what_the_dashboard_shows() -> None:
     }
     documents = [failed_import(_id=id_, filename=name) for id_, name in named.items()]
     with Door(imports=Kept(*documents, failed_import(filename="صورة.jpg"))) as door:
-        page = door.call("GET", "/dashboard", token=None).body.decode()
+        page = door.call("GET", "/dashboard", token=None, headers=OPERATOR).body.decode()
     assert len(documents) < dashboard.LATEST
     assert page.count("a�") >= len(documents)
     assert not set(page) & set(HIDDEN) - {"\n"}
@@ -239,7 +323,7 @@ def test_the_dashboard_says_what_cannot_be_shown() -> None:
     """With both stores away it is a page all the same."""
     with Door(redis=away(), mongodb_error=ServerSelectionTimeoutError("away")) as door:
         door.imports.error = ServerSelectionTimeoutError("away")
-        answer = door.call("GET", "/dashboard", token=None)
+        answer = door.call("GET", "/dashboard", token=None, headers=OPERATOR)
     assert answer.status == 200
     assert answer.body.count(b"cannot be shown") == 5
 

@@ -42,7 +42,7 @@ def test_everything_is_filled_in(folder: Folder) -> None:
     assert settings.spool_dir == folder.path / "spool"
     assert (settings.host, settings.port) == ("127.0.0.1", 3)
     assert len(settings.token_secrets) == len(settings.credentials_keys) == 1
-    assert settings.operator_password is None
+    assert len(settings.operator_password or "") >= 24
     assert "TOKEN_SECRETS" not in filled
     assert filled["PATH"].split(":")[0] == str(Path(sys.executable).parent)
     assert filled["PYTHONPATH"].split(":")[0] == "/checkout"
@@ -71,6 +71,7 @@ def test_secrets_stay_the_same(folder: Folder) -> None:
     first, second = (environment.settings(children(folder)) for _ in range(2))
     assert first.token_secrets == second.token_secrets
     assert first.credentials_keys == second.credentials_keys
+    assert first.operator_password == second.operator_password
 
 
 def test_mistakes_are_told_together(folder: Folder) -> None:

@@ -54,6 +54,13 @@ def test_a_healthy_world_is_green(world: Imports) -> None:
     assert "gate is open" in world.run("doctor").stdout
 
 
+def test_a_missing_password_of_the_operator_is_told(world: Imports) -> None:
+    """Whoever wonders where the dashboard is reads that it is not served, and how it would be; that is no fault."""
+    told = {one["name"]: one for one in world.json("doctor")}
+    assert "not served" in told["operator"]["detail"]
+    assert "not served" not in world.run("doctor", OPERATOR_PASSWORD="rF3xS8-kq0Zp1vN4Lw").stdout
+
+
 def test_every_process_is_looked_for() -> None:
     """A new line of the Procfile must be looked for as well."""
     lines = (ROOT / "Procfile").read_text().splitlines()
