@@ -38,6 +38,7 @@ from common.telemetry.checks import StoresLook
 from workers.actors import register
 from workers.beat import Beat
 from workers.credentials import Credentials
+from workers.decoding import lockdown
 from workers.decoding.client import Decoder
 from workers.departure import gone_within
 from workers.dry_runs import DryRuns
@@ -124,6 +125,7 @@ class Shifts(Middleware):
 def start() -> None:
     """Build this worker process and hand its broker to dramatiq."""
     parent = ParentWatch()
+    lockdown.hide_memory()
     parent.start()  # before anything that takes time: a master can be killed while its workers are starting
     try:
         settings = Settings.load(os.environ)

@@ -7,7 +7,7 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from workers.decoding import confinement, frames
+from workers.decoding import confinement, frames, lockdown
 from workers.decoding.messages import refusal_header, result_header
 from workers.failures import Permanent
 from workers.imaging.limits import Limits
@@ -18,8 +18,8 @@ from workers.imaging.variants import Recipe, parse
 _CHANNEL = 3
 
 
-def run(channel: int, *, parent: int) -> NoReturn:
-    """Serve the channel and exit. Called in a freshly forked process, which keeps nothing else open."""
+def run(channel: int, *, parent: int, layers: set[str]) -> NoReturn:
+    """Serve the channel and exit, shut in by `layers`. Called in a freshly forked process, which keeps nothing else open."""
     status = 1
     try:
         confinement.die_with(parent)
@@ -27,7 +27,10 @@ def run(channel: int, *, parent: int) -> NoReturn:
         _keep_only(channel)
         confinement.confine()
         confinement.keep_freed_memory()
-        _serve(socket.socket(fileno=_CHANNEL))
+        served = socket.socket(fileno=_CHANNEL)
+        os.chdir("/")
+        lockdown.lock(layers)
+        _serve(served)
         status = 0
     finally:
         os._exit(status)  # never back into the code of the fork server
@@ -41,6 +44,7 @@ def _keep_only(channel: int) -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)  # libtiff and libpng print what hostile files make them print
     os.close(nothing)
+    confinement.open_statm(0)
 
 
 def _serve(channel: socket.socket) -> None:

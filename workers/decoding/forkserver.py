@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 import workers
 from workers.decoding import frames
+
+log = structlog.get_logger(__name__)
 
 _START_SECONDS = 60.0  # an interpreter and the decoders, on a machine that has just been switched on
 _ANSWER_SECONDS = 10.0
@@ -69,7 +73,7 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._number = 0
-        self._stopped = False
+        self._stopped = self._is_told = False
 
     @property
     def pid(self) -> int | None:
@@ -164,10 +168,17 @@ class ForkServer:
                 raise ServerLostError("The fork server cannot be started.") from error
         self._control, self._number = ours, self._number + 1
         try:
-            _answer(ours, _START_SECONDS)
+            self._tell(_answer(ours, _START_SECONDS)["missing"])
         except (frames.ClosedError, TimeoutError) as error:
             self._clear()
             raise ServerLostError("The fork server ended before it was ready.") from error
+
+    def _tell(self, missing: list[str]) -> None:
+        """Say once which layers this kernel does not shut the decoders in with."""
+        if not self._is_told:
+            self._is_told = True
+            if missing:
+                log.warning("decoders less confined", missing=missing)
 
     def _clear(self) -> None:
         """Let go of a server that is lost or unwanted, and make sure that nothing of it runs on."""

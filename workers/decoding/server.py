@@ -16,7 +16,7 @@ import socket
 import sys
 from typing import Any
 
-from workers.decoding import child, frames
+from workers.decoding import child, frames, lockdown
 from workers.imaging.reading import prepare
 
 
@@ -28,14 +28,16 @@ def main(descriptor: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     prepare()
+    lockdown.hide_memory()
+    layers = lockdown.available()
     gc.freeze()  # children share these pages as long as nobody writes to them
     children: set[int] = set()
     try:
-        frames.send(control, {"ready": os.getpid()})
+        frames.send(control, {"ready": os.getpid(), "missing": sorted(set(lockdown.LAYERS) - layers)})
         while True:
             request, descriptors = frames.receive(control)
             answer = _reap(request["pid"], children) if request["do"] == "reap" else None
-            frames.send(control, answer or _spawn(control, descriptors, children))
+            frames.send(control, answer or _spawn(control, descriptors, children, layers))
     except frames.ClosedError:
         pass
     finally:
@@ -43,7 +45,9 @@ def main(descriptor: int) -> None:
             _end(pid)
 
 
-def _spawn(control: socket.socket, descriptors: list[int], children: set[int]) -> dict[str, Any]:
+def _spawn(
+    control: socket.socket, descriptors: list[int], children: set[int], layers: set[str]
+) -> dict[str, Any]:
     (channel,) = descriptors
     parent = os.getpid()
     try:
@@ -53,7 +57,7 @@ def _spawn(control: socket.socket, descriptors: list[int], children: set[int]) -
         return {"error": error.strerror}
     if pid == 0:
         control.detach()  # its descriptor is closed with all others; the object must not close it again
-        child.run(channel, parent=parent)
+        child.run(channel, parent=parent, layers=layers)
     os.close(channel)
     children.add(pid)
     return {"pid": pid}

@@ -7,6 +7,7 @@ animation decodes them.
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
 import warnings
@@ -85,8 +86,23 @@ class Source:
     crop: Rectangle | None
 
 
+# By `strptime`, by Pillow's conversions to and from grey, and by texts of EXIF and XMP in other alphabets.
+LOADED_LATE = (
+    "_strptime",
+    "PIL.PpmImagePlugin",
+    "encodings.utf_16_be",
+    "encodings.utf_16_le",
+    "encodings.utf_16",
+)
+
+
 def prepare() -> None:
-    """Make this process ready to decode: once, while it has a single thread. Repeating it does no harm."""
+    """Make this process ready to decode: once, while it has a single thread. Repeating it does no harm.
+
+    A child that decodes may open no file, so what Python or Pillow would load later is loaded here.
+    """
+    for name in LOADED_LATE:
+        importlib.import_module(name)
     pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the child has one core's worth of limits
 

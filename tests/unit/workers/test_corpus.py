@@ -149,3 +149,31 @@ def test_made_metadata_is_read(outcomes: dict[str, Outcome]) -> None:
     assert outcome.gps is not None
     assert outcome.gps["latitude"] == pytest.approx(known["lat"], abs=1e-4)
     assert outcome.gps["longitude"] == pytest.approx(known["lon"], abs=1e-4)
+
+
+def test_nothing_is_loaded_while_decoding() -> None:
+    """A decoding child may open no file: whatever a picture needs was loaded before its first byte came."""
+    code = (
+        "import sys\n"
+        "from workers.decoding import child, server\n"
+        "from workers.imaging.local import product\n"
+        "from workers.imaging.reading import prepare\n"
+        "from workers.failures import Permanent\n"
+        "prepare()\n"
+        "before = set(sys.modules)\n"
+        "for path in sys.argv[1:]:\n"
+        "    try:\n"
+        "        product(path)\n"
+        "    except Permanent:\n"
+        "        pass\n"
+        "print(sorted(set(sys.modules) - before))\n"
+    )
+    paths = [str(CORPUS / entry["file"]) for entry in entries()]
+    told = subprocess.run(
+        [sys.executable, "-c", code, *paths],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "[]\n"
