@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -59,7 +60,8 @@ class BackgroundDispatcher:
             Work(stage, document["organization_id"], document["_id"], document["created_at"])
         )
         if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
+            # In a context of its own: what it logs is not about the request that happened to be first.
+            self._flushing = asyncio.create_task(self._flush(), context=Context())
 
     async def stop(self, *, seconds: float = 1.0) -> None:
         """Dispatch what is in hand, for at most so long."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +63,9 @@ class InsertBatch:
         waiting = _Waiting(encoded, asyncio.get_running_loop().create_future())
         self._collecting.append(waiting)
         if self._flushing is None:
-            # In a task of its own: a caller that gives up must not take the others' documents with it.
-            self._flushing = asyncio.create_task(self._flush())
+            # In a task of its own: a caller that gives up must not take the others' documents with it,
+            # and what it logs is not about the request that happened to be first.
+            self._flushing = asyncio.create_task(self._flush(), context=Context())
         if (error := await waiting.outcome) is not None:
             # One error may be that of many callers, each of which would otherwise lengthen its traceback.
             raise error.with_traceback(None)
