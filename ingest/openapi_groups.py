@@ -101,7 +101,8 @@ SCHEMAS: Schema = {
                 "created_at": TIME,
             }
         ),
-        "description": "`error` is added where the album could not be listed, `waiting_for` where that waits.",
+        "description": "`skipped_counts` is added where records were left out, `error` where the album could not be"
+        " listed, `waiting_for` where that waits.",
     },
     "ImportPage": object_(
         {

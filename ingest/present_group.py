@@ -25,7 +25,7 @@ def group(
     skipped: Sequence[Mapping[str, str]],
     zone: ZoneInfo,
 ) -> bytes:
-    """Return a group; `error` and `waiting_for` follow the seven keys only where they say something."""
+    """Return a group; what else there is to say follows the seven keys only where there is something."""
     shown: dict[str, Any] = {
         "id": document["_id"],
         "album_id": document["album_id"],
@@ -35,6 +35,8 @@ def group(
         "skipped": [{"record_id": one["record_id"], "code": one["code"]} for one in skipped],
         "created_at": timestamp(document["created_at"], zone),
     }
+    if document.get("skipped"):  # an earlier release kept no counts
+        shown["skipped_counts"] = dict(document["skipped"])
     for name in ("error", "waiting_for"):
         if document[name] is not None:
             shown[name] = document[name]

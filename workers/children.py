@@ -60,6 +60,7 @@ class Children:
             "children": max(counts.children, self._group["children"]),
             "positions": counts.positions,
             "existing": counts.existing,
+            "skipped": dict(counts.skipped),
         }
         insist(
             lambda: self._groups.progressed(self._claim, now=self._clock(), **told), seconds=PATIENCE_SECONDS

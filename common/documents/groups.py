@@ -87,6 +87,7 @@ def new_group(  # noqa: PLR0913 - the whole shape in one place
         "children": 0,
         "positions": 0,
         "existing": 0,
+        "skipped": {},
         **unclaimed(EXPAND, now=now, due_in=due_in),
     }
 
@@ -103,8 +104,8 @@ class Groups(Claims):
         super().__init__(db.import_groups)
         self._skips, self._imports = db.group_skips, db.imports
 
-    def progressed(self, claim: Claim, *, now: datetime, **counts: int) -> None:
-        """Write down how far a listing is (`children`, `positions`, `existing`). Raises LostClaimError."""
+    def progressed(self, claim: Claim, *, now: datetime, **counts: int | dict[str, int]) -> None:
+        """Write down how far a listing is (`children`, `positions`, `existing`, `skipped`). Raises LostClaimError."""
         held = {"_id": claim.id, "fence": claim.fence}
         if not self._change(held, claim.stage.doing, {"$set": counts}, event=None, now=now):
             raise LostClaimError(claim.id)

@@ -39,7 +39,8 @@ def test_a_case_is_imported_by_one_call(world: World) -> None:
     assert list(asked) == SEVEN
     assert (asked["status"], sum(asked["counts"].values()), asked["skipped"]) == ("queued", 0, [])
     group = finished(world, asked["id"])
-    assert list(group) == SEVEN
+    assert list(group) == [*SEVEN, "skipped_counts"]
+    assert group["skipped_counts"] == Counter(left_out.values())
     assert group["counts"]["succeeded"] == sum(group["counts"].values()) == amount
     skipped = {one["record_id"]: one["code"] for one in group["skipped"]}
     # Which of two files with one content is listed first is the source's choice.

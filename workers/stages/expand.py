@@ -7,8 +7,9 @@ is begun anew: the children that it wrote are found again by their ids, which ar
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -29,11 +30,15 @@ class Known(Enum):
 
 @dataclass(slots=True)
 class Counts:
-    """How far a listing is. `positions` counts the places given out, also to imports that were never written."""
+    """How far a listing is. `positions` counts the places given out, also to imports that were never written.
+
+    `skipped` counts what was left out, by its code.
+    """
 
     children: int = 0
     positions: int = 0
     existing: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 class Book(Protocol):
@@ -93,6 +98,7 @@ def _expand_piece(piece: list[ListedRecord], number: int, counts: Counts, *, sif
                 new.append(record)
             else:
                 skips.append((record.record_id, code))
+                counts.skipped[code] += 1
             continue
         sift.saw(record)
         counts.children += has is Known.OURS

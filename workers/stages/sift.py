@@ -1,21 +1,149 @@
 """Tell which records of an album are left out of a group, and why.
 
 Left out is only what is certain from the listing alone: a doubt costs one call, a picture that was wrongly
-left out is missed by nobody until somebody needs it. So claims about the type count where all of them agree.
+left out is missed by nobody until somebody needs it. So claims about the type count where all of them agree, and
+a name claims something where its ending is in the lists below. Python's own table of endings takes in the machine's
+files, and knows `.com`, `.me` and `.ai`, at which names of mail addresses and sites end.
 """
 
 from __future__ import annotations
 
-import mimetypes
 import re
 
 from workers.sources.record import ListedRecord
 
-GENERIC = frozenset(
-    {"application/octet-stream", "binary/octet-stream", "application/x-unknown", "application/force-download"}
-)
 # Some mail programs and browsers call pictures by application types.
 _PICTURE = re.compile(r"image/|application/(?:x-)?(?:jpe?g|png|gif|tiff?|bmp|heic|heif|photoshop|webp)")
+_NO_PICTURE = re.compile(
+    r"(?:audio|video|text|message|font|model)/"
+    r"|application/(?:pdf|rtf|xml|json|msword|gzip|zip|java|ogg|pgp|pkcs|postscript|vnd\.|x-(?:zip|7z|rar|tar|gzip|msdownload))"
+)
+_PICTURE_ENDINGS = frozenset(
+    [
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "jp2",
+        "j2k",
+        "png",
+        "apng",
+        "gif",
+        "webp",
+        "tif",
+        "tiff",
+        "bmp",
+        "dib",
+        "ico",
+        "cur",
+        "heic",
+        "heif",
+        "hif",
+        "avif",
+        "jxl",
+        "psd",
+        "psb",
+        "svg",
+        "dng",
+        "nef",
+        "cr2",
+        "cr3",
+        "arw",
+        "rw2",
+        "orf",
+        "raf",
+        "pef",
+        "srw",
+        "tga",
+        "ppm",
+        "pgm",
+        "pbm",
+        "pnm",
+    ]
+)
+_OTHER_ENDINGS = frozenset(
+    [
+        "pdf",
+        "doc",
+        "docx",
+        "docm",
+        "dot",
+        "dotx",
+        "xls",
+        "xlsx",
+        "xlsm",
+        "xlsb",
+        "ppt",
+        "pptx",
+        "pps",
+        "ppsx",
+        "odt",
+        "ods",
+        "odp",
+        "rtf",
+        "txt",
+        "csv",
+        "tsv",
+        "md",
+        "log",
+        "xml",
+        "json",
+        "html",
+        "htm",
+        "xhtml",
+        "css",
+        "js",
+        "eml",
+        "msg",
+        "mht",
+        "ics",
+        "vcf",
+        "zip",
+        "7z",
+        "rar",
+        "gz",
+        "tgz",
+        "bz2",
+        "xz",
+        "tar",
+        "mp3",
+        "m4a",
+        "wav",
+        "ogg",
+        "flac",
+        "aac",
+        "wma",
+        "mp4",
+        "m4v",
+        "mov",
+        "avi",
+        "mkv",
+        "webm",
+        "wmv",
+        "mpg",
+        "mpeg",
+        "3gp",
+        "p7s",
+        "p7m",
+        "p7b",
+        "cer",
+        "crt",
+        "pem",
+        "exe",
+        "msi",
+        "dll",
+        "bat",
+        "jar",
+        "apk",
+        "dwg",
+        "dxf",
+        "epub",
+        "ttf",
+        "otf",
+        "woff",
+        "woff2",
+    ]
+)
 # How mail programs call what stands in a signature: image001.png, logo.gif, Outlook-a1b2c3.png, …
 _SIGNATURE = re.compile(
     r"(?:image\d{3}|logo|signature|outlook-|icon|facebook|linkedin|twitter)", re.IGNORECASE
@@ -82,7 +210,8 @@ class Sift:
 
 def is_no_picture(content_type: str | None, name: str | None) -> bool:
     """Tell whether everything that is claimed of a file says that it is something else than a picture."""
-    named, _ = mimetypes.guess_type(name or "")
-    claims = [(content_type or "").partition(";")[0].strip().lower(), named or ""]
-    telling = [claim for claim in claims if claim and claim not in GENERIC]
-    return bool(telling) and not any(_PICTURE.match(claim) for claim in telling)
+    ending = (name or "").rpartition(".")[2].strip().lower() if "." in (name or "") else ""
+    claimed = (content_type or "").partition(";")[0].strip().lower()
+    if ending in _PICTURE_ENDINGS or _PICTURE.match(claimed):
+        return False
+    return ending in _OTHER_ENDINGS or _NO_PICTURE.match(claimed) is not None

@@ -51,7 +51,7 @@ class Book:
         self.retried.append(record.record_id)
 
     def progressed(self, counts: Counts) -> None:
-        self.told = Counts(counts.children, counts.positions, counts.existing)
+        self.told = Counts(counts.children, counts.positions, counts.existing, counts.skipped.copy())
 
     def write(self, records: Sequence[ListedRecord], *, start: int) -> int:
         self.writes += 1
@@ -77,6 +77,7 @@ def test_every_picture_gets_a_place_of_its_own() -> None:
     assert book.children == {"r0": 0, "r2": 1}
     assert book.skips == [("r1", "not_an_image")]
     assert (counts.children, counts.positions, counts.existing) == (2, 2, 0)
+    assert counts.skipped == {"not_an_image": 1}
     assert book.told == counts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from typing import Any
 
 import pytest
@@ -45,6 +46,17 @@ def sift(**options: Any) -> Sift:
         ("application/x-png", "a", False),
         (None, None, False),
         (None, "photo", False),
+        (None, "report of jane@mail.gmail.com", False),
+        (None, "sent to x.me", False),
+        (None, "x.ai", False),
+        ("application/x-msdos-program", "jane@mail.gmail.com", False),
+        ("application/octet-stream", "damage.2024", False),
+        ("application/illustrator", "drawing", False),
+        (None, "front.door.PDF ", True),
+        ("video/mp4", "clip", True),
+        ("video/quicktime", "IMG_0001.HEIC", False),
+        ("application/vnd.ms-excel", "list", True),
+        (None, ".jpg", False),
     ],
 )
 def test_only_what_nothing_calls_a_picture_is_left_out(
@@ -87,3 +99,9 @@ def test_a_content_is_imported_once() -> None:
     assert judge.left_out(record(md5=one)) == "duplicate_content"
     judge.saw(record(md5=other))
     assert judge.left_out(record(md5=other)) == "duplicate_content"
+
+
+def test_the_machine_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file is called by a table of this machine leaves nothing out."""
+    monkeypatch.setattr(mimetypes, "guess_type", lambda *_: ("application/pdf", None))
+    assert not is_no_picture(None, "photo.of.the.damage")
