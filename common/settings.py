@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import zoneinfo
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from common.readings import (
     as_url,
     as_zone,
 )
+from common.setting import Setting, text_of
 
 BLOB_SCHEMES = ("file", "s3", "gs", "az", "gridfs", "memory")
 
@@ -37,21 +38,6 @@ class SettingsError(Exception):
     def __init__(self, mistakes: tuple[str, ...]) -> None:
         self.mistakes = mistakes
         super().__init__("Settings cannot be used:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes))
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table; `parse` raises ValueError with a sentence that completes «NAME …»."""
-
-    name: str
-    parse: Callable[[str], Any]
-    default: str | None
-    sentence: str
-    secret: bool = False
-
-    @property
-    def attribute(self) -> str:
-        return self.name.lower()
 
 
 TABLE: tuple[Setting, ...] = (
@@ -87,6 +73,8 @@ TABLE: tuple[Setting, ...] = (
         None,
         "Secrets that sign tokens, separated by commas: the first signs, all verify.",
         secret=True,
+        only_for=("web",),
+        withheld=(),
     ),
     Setting("TOKEN_REQUIRE_EXPIRY", as_flag, "true", "Whether a token without `exp` is refused."),
     Setting(
@@ -95,6 +83,8 @@ TABLE: tuple[Setting, ...] = (
         "",
         "Fernet keys that encrypt stored Salesforce credentials: the first encrypts, all decrypt.",
         secret=True,
+        only_for=("fetch",),
+        withheld=(),
     ),
     Setting("TIME_ZONE", as_zone, "UTC", "Zone in which answers write times; UTC is written `Z`."),
     Setting("HOST", as_text, "127.0.0.1", "Address on which the web process listens."),
@@ -105,6 +95,7 @@ TABLE: tuple[Setting, ...] = (
         "",
         "Password of user `operator` for /dashboard and /metrics, which are not served without it.",
         secret=True,
+        only_for=("web",),
     ),
     Setting(
         "LOG_LEVEL", as_choice("debug", "info", "warning", "error"), "info", "Least level that is logged."
@@ -338,13 +329,19 @@ class Settings:
     strict_stores: bool
 
     @classmethod
-    def load(cls, environ: Mapping[str, str]) -> Settings:
-        """Read and check every row of the table. Raises SettingsError with all mistakes at once."""
+    def load(cls, environ: Mapping[str, str], *, process: str = "") -> Settings:
+        """Read and check every row of the table that a process reads; by default every row there is.
+
+        Raises SettingsError with all mistakes at once.
+        """
         values: dict[str, Any] = {}
         mistakes: list[str] = []
         for setting in TABLE:
+            if not setting.is_for(process):
+                values[setting.attribute] = setting.withheld
+                continue
             try:
-                values[setting.attribute] = setting.parse(_raw(setting, environ))
+                values[setting.attribute] = setting.parse(text_of(setting, environ))
             except ValueError as mistake:
                 mistakes.append(f"{setting.name} {mistake}.")
         renew, lease = values.get("lease_renew_seconds"), values.get("lease_seconds")
@@ -364,23 +361,3 @@ class Settings:
     def __repr__(self) -> str:
         """Name the type only: a settings value in a traceback must not print its secrets."""
         return "Settings(…)"
-
-
-def _raw(setting: Setting, environ: Mapping[str, str]) -> str:
-    """Return the text of a setting: from the environment, from NAME_FILE, or its default."""
-    file = environ.get(setting.name + "_FILE")
-    if file and environ.get(setting.name):
-        raise ValueError(f"is given twice: keep either {setting.name} or {setting.name}_FILE")
-    if file:
-        try:
-            return Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"cannot be read from the file that {setting.name}_FILE names ({type(error).__name__})"
-            ) from None
-    text = environ.get(setting.name)
-    if text:
-        return text.strip()
-    if setting.default is None:
-        raise ValueError("is not set; see `docs/reference/settings.md`")
-    return setting.default

@@ -98,7 +98,7 @@ class _Bells:
 def main(environ: Mapping[str, str] = os.environ) -> int:
     """Serve until told to stop. Returns the exit code: 0, or 2 where it could not start."""
     try:
-        settings = Settings.load(environ)
+        settings = Settings.load(environ, process="web")
     except SettingsError as mistakes:
         print(mistakes, file=sys.stderr)  # noqa: T201 - there are no log settings yet
         return 2

@@ -27,6 +27,7 @@ INTERRUPTED = 130  # the exit code of a start that was cut short, as shells give
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a world until someone ends it; return the exit code. Every refusal is a sentence."""
+    os.umask(0o077)  # what the processes of the world write holds what callers sent
     try:
         options = read_options(arguments)
         folder = Folder(options.data)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.settings import Settings, SettingsError
+from common.settings import TABLE, Settings, SettingsError
 from sandbox import processes
 from sandbox.endings import Refused
 from sandbox.folder import Folder
@@ -100,6 +100,12 @@ def for_children(
     filled.pop("PORT_FILE", None)
     filled["PORT"] = str(port)
     return filled
+
+
+def for_process(children: Mapping[str, str], name: str) -> dict[str, str]:
+    """Return what one process of the Procfile gets: all but the secrets that others read."""
+    others = {setting.name for setting in TABLE if not setting.is_for(name)}
+    return {key: text for key, text in children.items() if key.removesuffix("_FILE") not in others}
 
 
 def for_shell(children: Mapping[str, str], environ: Mapping[str, str]) -> str:

@@ -2,14 +2,17 @@
 
 world.json     ports, ids, the Salesforce that the organization was told of
 env            for a person's shell: where the `imports` command finds the stores
-secrets/       made once, readable by their owner only
+secrets/       made once
 mongodb/ redis/ salesforce/ blobs/ spool/ logs/
+
+All of it is its owner's alone: documents and Redis hold what callers sent.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +36,14 @@ class Folder:
         """Make what is missing. Raises Refused when the folder cannot be made or written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            if self._is_ours():
+                self.path.chmod(0o700)
             for part in PARTS:
                 self.part(part).mkdir(exist_ok=True)
-            self.part("secrets").chmod(0o700)
+                _close(self.part(part))
+            for file in (self._world, self.part("env")):
+                if file.exists():
+                    file.chmod(0o600)
             with tempfile.TemporaryFile(dir=self.path) as probe:
                 probe.write(b"room")
         except OSError as error:
@@ -44,6 +52,10 @@ class Folder:
             ) from None
         status = self.path.stat()
         self.mark = f"{status.st_dev:x}-{status.st_ino:x}"
+
+    def _is_ours(self) -> bool:
+        """Tell whether nobody else keeps anything here: a folder like /tmp must stay open to its users."""
+        return self._world.exists() or not any(self.path.iterdir())
 
     def read(self) -> None:
         """Read what earlier starts decided. To be called by the one sandbox that holds the folder."""
@@ -69,6 +81,17 @@ class Folder:
         if not file.exists():
             write(file, make())
         return file
+
+
+def _close(part: Path) -> None:
+    """Close a part to other users of the machine, with all that an earlier start may have left open in it."""
+    if stat.S_IMODE(part.stat().st_mode) & 0o077:
+        part.chmod(0o700)
+        for folder, folders, files in os.walk(part):
+            for names, mode in ((folders, 0o700), (files, 0o600)):
+                for path in (Path(folder, name) for name in names):
+                    if not path.is_symlink():
+                        path.chmod(mode)
 
 
 def write(file: Path, text: str) -> None:

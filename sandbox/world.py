@@ -179,7 +179,8 @@ class World:
                 continue
             words = procfile.words(command, children)
             rank = SWEEPER if name == "sweeper" else DOORS_AND_WORKERS
-            self.keeper.add(Child(name, words, children, self.options.checkout, rank))
+            given = environment.for_process(children, name)
+            self.keeper.add(Child(name, words, given, self.options.checkout, rank))
             if count := workers_up.expected(words):
                 masters[name] = count
         return masters

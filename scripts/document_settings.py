@@ -6,7 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common.settings import TABLE, Setting
+from common.setting import Setting
+from common.settings import TABLE
 
 OPENING = """# Settings
 
@@ -35,6 +36,8 @@ def page() -> str:
 
 def _row(setting: Setting) -> str:
     secret = " **secret**" if setting.secret else ""
+    if setting.only_for:
+        secret += f" Of the processes, only {', '.join(f'`{name}`' for name in setting.only_for)} reads it."
     return f"| `{setting.name}` | {_default(setting)} | {setting.sentence}{secret} |\n"
 
 

@@ -127,13 +127,13 @@ def start() -> None:
     parent = ParentWatch()
     lockdown.hide_memory()
     parent.start()  # before anything that takes time: a master can be killed while its workers are starting
+    process = process_name(sys.argv)
     try:
-        settings = Settings.load(os.environ)
+        settings = Settings.load(os.environ, process=process)
         recipe = usual_recipe(settings.thumbnails)
     except (SettingsError, ValueError) as mistakes:
         sys.stderr.write(f"{mistakes}\n")
         raise SystemExit(2) from None
-    process = process_name(sys.argv)
     logs.configure(level=settings.log_level, format=settings.log_format, process=process)
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
 

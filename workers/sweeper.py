@@ -46,7 +46,7 @@ STALE_SECONDS = 300.0  # what a killed process staged and nobody has touched for
 def main() -> int:
     """Sweep until SIGTERM or SIGINT; return the exit code."""
     try:
-        settings = Settings.load(os.environ)
+        settings = Settings.load(os.environ, process="sweeper")
     except SettingsError as mistakes:
         sys.stderr.write(f"{mistakes}\n")
         return 2

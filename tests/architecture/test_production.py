@@ -127,8 +127,16 @@ def test_the_spool_is_writable(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROCFILE)
 def test_every_setting_can_be_given(name: str) -> None:
-    """A setting that does not reach the containers would be documented and without effect."""
-    assert set(SERVICES[name]["environment"]) == {setting.name for setting in TABLE}
+    """A setting reaches the containers that read it, or it would be without effect, and a secret no other."""
+    assert set(SERVICES[name]["environment"]) == {setting.name for setting in TABLE if setting.is_for(name)}
+
+
+def test_what_decodes_pictures_is_given_no_secret() -> None:
+    """A hole in a decoder finds no key of Salesforce's credentials there, none that signs tokens, no password."""
+    named = set(SERVICES["render"]["environment"])
+    assert not named & {"TOKEN_SECRETS", "CREDENTIALS_KEYS", "OPERATOR_PASSWORD"}
+    assert "TOKEN_SECRETS" in SERVICES["web"]["environment"]
+    assert "CREDENTIALS_KEYS" in SERVICES["fetch"]["environment"]
 
 
 def test_secrets_have_no_default() -> None:

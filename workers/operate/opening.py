@@ -6,7 +6,6 @@ ends, however it ends.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
@@ -48,9 +47,7 @@ class Hands:
     @cached_property
     def settings_for_rendering(self) -> Settings:
         """The settings of a command that touches no store and no token."""
-        # No token is signed or verified by a command that renders files, so none of its users needs a secret.
-        unused = {"TOKEN_SECRETS": secrets.token_hex(32), "TOKEN_SECRETS_FILE": ""}
-        return Settings.load({**self._environ, **unused})
+        return Settings.load(self._environ, process="render")
 
     @cached_property
     def mongodb(self) -> MongoClient[Document]:

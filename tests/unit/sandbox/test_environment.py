@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
+from common.settings import Settings
 from sandbox import environment, organization
 from sandbox.endings import Refused
 from sandbox.folder import Folder
@@ -64,6 +66,23 @@ def test_the_persons_own_settings_pass(folder: Folder, tmp_path: Path) -> None:
     assert settings.token_secrets == ("5e1f0c9a7b3d48620f9e8d7c6b5a4132",)
     assert settings.time_zone.key == "Europe/Paris"
     assert settings.port == 3
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_each_process_is_given_its_own_secrets(folder: Folder, own: bool) -> None:
+    """`render` gets none, by name or by file, also of those that the person has set; everybody can start with his."""
+    given = {
+        "TOKEN_SECRETS": "5e1f0c9a7b3d48620f9e8d7c6b5a4132",
+        "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
+    }
+    everything = children(folder, **(given if own else {}))
+    names = {"TOKEN_SECRETS": {"web"}, "CREDENTIALS_KEYS": {"fetch"}, "OPERATOR_PASSWORD": {"web"}}
+    for process in ("web", "fetch", "render", "sweeper"):
+        filled = environment.for_process(everything, process)
+        Settings.load(filled, process=process)
+        for name, readers in names.items():
+            assert (process in readers) == bool({name, f"{name}_FILE"} & filled.keys())
+    assert environment.for_process(everything, "own-process") == everything
 
 
 def test_secrets_stay_the_same(folder: Folder) -> None:

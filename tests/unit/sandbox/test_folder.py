@@ -40,6 +40,34 @@ def test_secret_is_made_once(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
+def open_to_others(path: Path) -> list[str]:
+    """Return what below a folder, itself included, others than its owner may read or enter."""
+    return [str(one) for one in (path, *path.rglob("*")) if stat.S_IMODE(one.stat().st_mode) & 0o077]
+
+
+def test_nobody_else_reads_what_callers_sent(tmp_path: Path) -> None:
+    """The folder and everything in it is its owner's alone, also what an earlier start left open."""
+    world = tmp_path / "world"
+    (world / "redis" / "deep").mkdir(parents=True)
+    for name in ("redis/appendonly.aof", "redis/deep/file", "env", "world.json"):
+        (world / name).write_text("{}")
+        (world / name).chmod(0o644)
+    for folder in (world, world / "redis", world / "redis" / "deep"):
+        folder.chmod(0o755)
+    opened(world).keep(user_id="one")
+    assert open_to_others(world) == []
+    assert (world / "redis" / "deep" / "file").read_text() == "{}"
+
+
+def test_a_folder_that_others_use_too_stays_theirs(tmp_path: Path) -> None:
+    """`--data /tmp` closes our parts, and not the folder of everybody."""
+    (tmp_path / "someone's").write_text("")
+    tmp_path.chmod(0o755)
+    folder = opened(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert open_to_others(folder.part("redis")) == []
+
+
 def test_secret_that_was_cut_short_is_made_anew(tmp_path: Path) -> None:
     """A kill in the middle of writing a secret leaves no half of it."""
     folder = opened(tmp_path)
