@@ -25,6 +25,7 @@ from tests.journey.sandboxes import register
 from tests.proxy import FAIR, Proxy
 from tests.stores import Server, run_secantus, run_valkey
 from tests.world import World
+from workers.credentials import Credentials, owner
 
 DATABASE = "imports"
 SLACK = 3  # times what the product promises: a shared machine stalls
@@ -93,8 +94,15 @@ class Ground:
         world.redis.close()
         world.redis = redis.Redis(port=self.server("redis").port)
         url = f"http://127.0.0.1:{self.salesforce.port}"
-        change = {"$set": {"source.login_url": url, "source.instance_url": url}}
-        world.db.organizations.update_many({}, {**change, "$inc": {"credential_version": 1}})
+        keys = (world.folder / "secrets" / "credentials_keys").read_text().strip().split(",")
+        credentials = Credentials(keys)
+        for one in world.db.organizations.find():
+            before, after = one["source"], {**one["source"], "login_url": url, "instance_url": url}
+            # A secret is bound to the address that it is sent to, so it moves along.
+            secret = credentials.unseal(before["secret"], owner(one["_id"], before, "client_secret"))
+            after["secret"] = credentials.seal(secret, owner(one["_id"], after, "client_secret"))
+            change = {"$set": {"source": after}, "$inc": {"credential_version": 1}}
+            world.db.organizations.update_one({"_id": one["_id"]}, change)
 
     # -- what befalls a store ----------------------------------------------------------------------------
 
