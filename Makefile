@@ -4,7 +4,7 @@
 #   ARGS=…     handed on to the command, as in: make run ARGS="--port 8080" · make test ARGS="tests/unit -x"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all chaos fuzz lint format docs lock bench bench-render clean
+.PHONY: help setup run test test-all chaos fuzz lint format docs lock audit sbom bench bench-render clean
 .NOTPARALLEL:
 
 PYTHON ?=
@@ -54,6 +54,12 @@ docs: setup ## Write the pages that are made from code (settings.md and cli.md i
 
 lock: setup ## Lock the dependencies of pyproject.toml by hash (UPGRADE=1: newest versions)
 	@UPGRADE='$(UPGRADE)' sh scripts/lock.sh $(VENV)/python
+
+audit: setup ## Ask whether a package of production has a known vulnerability; says so where nobody can be asked
+	@$(VENV)/python scripts/audit.py $(ARGS)
+
+sbom: setup ## Write the bill of materials (CycloneDX) of what production installs into dist/
+	@sh scripts/sbom.sh $(VENV)/python
 
 bench: setup ## Measure fetching against simple-salesforce, about half a minute (bench/README.md)
 	@exec $(VENV)/python bench/fetch.py $(ARGS)
