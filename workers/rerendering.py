@@ -21,7 +21,6 @@ from common.documents.claims import Claim
 from common.documents.imports import RENDER
 from common.documents.rerenders import Rerenders
 from common.queue.doorbells import Doorbells
-from workers.due import due
 from workers.pipeline import Pipeline
 from workers.stages.record import renewed
 from workers.stages.render import Rendered
@@ -102,7 +101,7 @@ class Rerendering:
         if not self._empty():
             return False
         now = self._clock()
-        for seen in due(self._rerenders, now=now, limit=FEW):
+        for seen in self._rerenders.find_due(now=now, limit=FEW):
             if seen["status"] == RENDER.doing:
                 self._rerenders.expire_lease(seen, max_deliveries=self._max_deliveries, now=now)
             elif seen["status"] == RENDER.before:

@@ -25,7 +25,6 @@ from common.documents.organizations import Organizations
 from common.queue.depth import head_sent_at
 from common.queue.doorbells import BELL_SECONDS, Bell, Doorbells
 from common.queue.foreign import is_foreign_type, mend
-from workers.due import OpenWalk, due
 from workers.gates import Gates
 
 log = structlog.get_logger(__name__)
@@ -65,7 +64,7 @@ class Sweeper:
         self._monotonic = monotonic
         self._judge_from = 0.0  # monotonic seconds; leases are not judged before
         self._last: tuple[datetime, float] | None = None  # the store's time and ours at the last look
-        self._walks: list[tuple[Claims, OpenWalk]] = []
+        self._walks: list[tuple[Claims, list[Document]]] = []  # and the last piece of each
         self._epoch: str | None = None
         self._away: set[str] = set()
 
@@ -131,7 +130,7 @@ class Sweeper:
 
     def _due(self, ledger: Claims, organizations: dict[str, Document | None], swept: Counter[str]) -> bool:
         """Ask for what is due of one kind, one batch. True where there may be more."""
-        found = due(ledger, now=self._clock(), limit=BATCH)
+        found = ledger.find_due(now=self._clock(), limit=BATCH)
         judged = (self._judged_alone(ledger, seen, swept) for seen in found)
         asked = [one for one in judged if one is not None]
         self._ask(ledger, asked, organizations)
@@ -206,13 +205,13 @@ class Sweeper:
         found = self._bells.epoch(str(uuid.uuid4()))
         if found != self._epoch:
             log.warning("asking for every open import", reason="the queue is empty, new, or first seen")
-            now = self._clock()
-            self._epoch, self._walks = found, [(one, OpenWalk(one, now=now)) for one in self._ledgers]
+            self._epoch, self._walks = found, [(one, []) for one in self._ledgers]
         if not self._walks:
             return False
-        ledger, walk = self._walks[0]
-        piece = walk.piece(limit=BATCH)
+        ledger, before = self._walks[0]
         now = self._clock()
+        # What is due by now is met by `_due`.
+        piece = ledger.find_due_after(before, now=now, limit=BATCH)
         waiting = [
             seen
             for seen in piece
@@ -224,6 +223,8 @@ class Sweeper:
         swept["asked_anew"] += len(waiting)
         if len(piece) < BATCH:
             self._walks.pop(0)
+        else:
+            self._walks[0] = ledger, piece
         return bool(self._walks)
 
     def _lost_bells(

@@ -31,7 +31,6 @@ from common.telemetry.checks import StoresLook
 from workers.beat import Beat
 from workers.cancellations import Cancellations
 from workers.departure import gone_within
-from workers.due import forget_keys
 from workers.gates import Gates
 from workers.quota import Allowances, rule_of
 from workers.sweep import BATCH, Sweeper
@@ -121,7 +120,7 @@ def main() -> int:
         if forgetting:
             with _surviving("forgetting keys"), contextlib.suppress(PyMongoError):
                 # A full batch means that more of them wait: the next look goes on.
-                forgetting = forget_keys(imports, now=clock(), limit=BATCH) == BATCH
+                forgetting = imports.forget_keys(now=clock(), limit=BATCH) == BATCH
         # A backlog is swept in one batch after the other, and between two of them the stores are left to the
         # workers for as long as a batch has taken.
         took = time.monotonic() - began

@@ -26,9 +26,8 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from pymongo import UpdateOne
-from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.collection import Collection
-from pymongo.errors import ConnectionFailure, DuplicateKeyError
+from pymongo.errors import ConnectionFailure
 
 from common.documents.database import Document
 
@@ -275,12 +274,25 @@ class Claims:
             return None
         return {**seen, **change["$set"]}
 
-    # -- windows: never everything that is due, never its minimum ---------------------------------------
+    # -- open documents by their due time, in the order of its index ------------------------------------
 
-    def due_between(self, low: datetime, high: datetime, *, limit: int) -> list[Document]:
-        """Return open documents that are due in a window, earliest first, without what callers sent."""
-        window = {"due_at": {"$gte": low, "$lt": high}}
-        return list(self._documents.find(window, WITHOUT_SENT).sort("due_at", 1).limit(limit))
+    def find_due(self, *, now: datetime, limit: int) -> list[Document]:
+        """Return open documents whose due time has come, earliest first, without what callers sent."""
+        return self._by_due_at({"due_at": {"$lte": now}}, limit)
+
+    def find_due_after(self, piece: Iterable[Document], *, now: datetime, limit: int) -> list[Document]:
+        """Return the open documents that follow a piece of them, earliest first; an empty one begins at `now`.
+
+        Those that are due at the same moment as the last one of the piece are not passed over.
+        """
+        earlier = list(piece)
+        last = earlier[-1]["due_at"] if earlier else now
+        known = [one["_id"] for one in earlier if one["due_at"] == last]
+        return self._by_due_at({"due_at": {"$gte": last}, "_id": {"$nin": known}}, limit)
+
+    def _by_due_at(self, wanted: Document, limit: int) -> list[Document]:
+        found = self._documents.find(wanted, WITHOUT_SENT).sort("due_at", 1)
+        return list(found.limit(limit))
 
     # -- the shapes of a conditional write --------------------------------------------------------------
 
@@ -382,17 +394,3 @@ def unclaimed(stage: Stage, *, now: datetime, due_in: float) -> Document:
         "updated_at": now,
         "due_at": now + timedelta(seconds=due_in),
     }
-
-
-async def write_down(collection: AsyncCollection[Document], document: Document) -> None:
-    """Write a new document durably. Safe to repeat: its id is made by us, so a second one finds it there."""
-    try:
-        await collection.insert_one(document)
-    except DuplicateKeyError:
-        return
-    except ConnectionFailure:
-        # The write may have landed with its reply lost; the same id cannot be written twice.
-        try:
-            await collection.insert_one(document)
-        except DuplicateKeyError:
-            return

@@ -27,8 +27,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, DuplicateKeyError
 
 from common.documents.claims import (
     FREE,
@@ -39,7 +41,6 @@ from common.documents.claims import (
     LostClaimError,
     Stage,
     unclaimed,
-    write_down,
 )
 from common.documents.database import Document
 from common.documents.imports import STATUSES
@@ -155,7 +156,7 @@ class GroupsAtDoor:
 
     async def insert(self, group: Document) -> None:
         """Write a group durably. Safe to repeat."""
-        await write_down(self._groups, group)
+        await _write(self._groups, group)
 
     async def find(self, group_id: str) -> Document | None:
         """Return one group, of whichever organization: whoever asks compares."""
@@ -222,3 +223,17 @@ def _cancel(seen: Document, now: datetime) -> tuple[Document, Document]:
         "$push": {"history": {"$each": [{"at": now, "event": "canceled"}], "$slice": -HISTORY}},
     }
     return {"_id": seen["_id"], "fence": seen["fence"], "status": seen["status"]}, change
+
+
+async def _write(collection: AsyncCollection[Document], document: Document) -> None:
+    """Write a new document durably. Safe to repeat: its id is made by us, so a second one finds it there."""
+    try:
+        await collection.insert_one(document)
+    except DuplicateKeyError:
+        return
+    except ConnectionFailure:
+        # The write may have landed with its reply lost; the same id cannot be written twice.
+        try:
+            await collection.insert_one(document)
+        except DuplicateKeyError:
+            return

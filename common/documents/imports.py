@@ -133,10 +133,10 @@ class Imports(Claims):
                 break
         return found
 
-    def forget_keys(self, low: datetime, high: datetime, *, limit: int) -> int:
-        """Forget idempotency keys whose time ended in a window; the imports stay. Returns how many."""
-        window = {"idempotency_until": {"$gte": low, "$lt": high}}
-        over = [one["_id"] for one in self._documents.find(window, {"_id": 1}).limit(limit)]
+    def forget_keys(self, *, now: datetime, limit: int) -> int:
+        """Forget at most so many idempotency keys whose time is over; the imports stay. Returns how many."""
+        ended = {"idempotency_until": {"$lte": now}}
+        over = [one["_id"] for one in self._documents.find(ended, {"_id": 1}).limit(limit)]
         fields = dict.fromkeys(("idempotency_key", "idempotency_digest", "idempotency_until"), "")
         if over:
             writes = [UpdateOne({"_id": import_id}, {"$unset": fields}) for import_id in over]

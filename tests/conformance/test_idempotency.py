@@ -21,7 +21,6 @@ from ingest.auth import Identity
 from ingest.errors import KeyReusedError
 from ingest.idempotency import digest
 from ingest.params import frozen
-from workers.due import forget_keys
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PARAMS = {"attachment_id": "00P4I00000zyw3eUAA", "controller": "api/v1/imports", "action": "create"}
@@ -150,7 +149,7 @@ def test_a_key_that_is_forgotten_while_it_is_looked_up_is_taken_anew(ledger: Led
 
             async def find_one(self, wanted: Document, *rest: Any) -> Document | None:
                 if "idempotency_key" in wanted:
-                    forget_keys(Imports(ledger.db), now=NOW + 2 * LASTING, limit=10)
+                    Imports(ledger.db).forget_keys(now=NOW + 2 * LASTING, limit=10)
                 found: Document | None = await collection.find_one(wanted, *rest)
                 return found
 
@@ -168,7 +167,7 @@ def test_keys_are_forgotten_in_bounded_work_and_imports_stay(ledger: Ledger) -> 
         once = Once(f"k{number}", "d", NOW + timedelta(minutes=number))
         ledger.db.imports.insert_one(_import(once))
     now = NOW + timedelta(minutes=4, seconds=30)
-    assert [forget_keys(imports, now=now, limit=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [imports.forget_keys(now=now, limit=2) for _ in range(4)] == [2, 2, 1, 0]
     kept = {one["idempotency_key"] for one in ledger.db.imports.find({"idempotency_key": {"$exists": True}})}
     assert kept == {"org:k5", "org:k6"}
     plain = ledger.db.imports.find_one({"idempotency_key": {"$exists": False}})

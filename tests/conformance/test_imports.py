@@ -21,7 +21,6 @@ from common.documents.imports import (
     Imports,
 )
 from common.documents.new_imports import accepted, refused
-from workers.due import OpenWalk, due
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LEASE = 15.0
@@ -239,7 +238,7 @@ def test_a_refused_import_is_recorded_ended(store: Store) -> None:
     """What can never be imported is recorded as failed, waits for nobody, and cannot be retried."""
     one = store.put(refused(new(record_id=None), code="attachment_missing", detail="d"))
     assert store.get(one)["status"] == "failed"
-    assert due(store.imports, now=NOW + timedelta(days=9), limit=10) == []
+    assert store.imports.find_due(now=NOW + timedelta(days=9), limit=10) == []
     with pytest.raises(ValueError, match="submit it anew"):
         store.imports.retried(store.get(one), stored=False, now=NOW)
 
@@ -250,17 +249,18 @@ def test_what_is_due_is_found_oldest_first_and_in_bounds(store: Store) -> None:
     documents = [store.put(new(due_at=NOW - timedelta(seconds=age))) for age in ages]
     store.put(new(due_at=NOW + timedelta(seconds=1)))
     oldest_first = [one["_id"] for one in reversed(documents)]
-    assert [one["_id"] for one in due(store.imports, now=NOW, limit=10)] == oldest_first
-    assert [one["_id"] for one in due(store.imports, now=NOW, limit=2)] == oldest_first[:2]
+    assert [one["_id"] for one in store.imports.find_due(now=NOW, limit=10)] == oldest_first
+    assert [one["_id"] for one in store.imports.find_due(now=NOW, limit=2)] == oldest_first[:2]
 
 
 def test_the_walk_over_all_open_imports_misses_none(store: Store) -> None:
     """After Redis was emptied each open import is met once, in bounded pieces, however far its due time is."""
-    offsets = [index * 7.3 for index in range(100)]
+    offsets = [index // 3 * 7.3 for index in range(100)]  # three at a time are due at the same moment
     documents = [store.put(new(due_at=NOW + timedelta(seconds=offset))) for offset in offsets]
-    walk, met = OpenWalk(store.imports, now=NOW), []
-    while piece := walk.piece(limit=9):
-        assert len(piece) <= 9
+    piece: list[Document] = []
+    met: list[str] = []
+    while piece := store.imports.find_due_after(piece, now=NOW, limit=8):
+        assert len(piece) <= 8
         met += [one["_id"] for one in piece]
     assert sorted(met) == sorted(one["_id"] for one in documents)
 

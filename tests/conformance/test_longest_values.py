@@ -94,7 +94,7 @@ Full = tuple[str, "pymongo.MongoClient[Document]", Received]
 LISTS: dict[str, Callable[[Any], Any]] = {
     "imports list": lambda db: list(Overview(db).latest(match={}, limit=32, now=NOW, fields=LISTED)),
     "imports retry": lambda db: list(Overview(db).latest(match={}, limit=32, now=NOW)),
-    "the sweeper, due": lambda db: Imports(db).due_between(NOW - timedelta(days=1), NOW, limit=500),
+    "the sweeper, due": lambda db: Imports(db).find_due(now=NOW, limit=500),
     "the sweeper, lost": lambda db: Imports(db).find_many(str(uuid.UUID(int=n)) for n in range(32)),
     "cancelling": lambda db: Imports(db).open_in_group(GROUP, limit=200),
     "imports rerender": lambda db: Images(db).after("", {}, limit=500),
