@@ -4,7 +4,7 @@
 #   ARGS=…     handed on to the command, as in: make run ARGS="--port 8080" · make test ARGS="tests/unit -x"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all chaos fuzz lint format docs lock audit sbom bench bench-render clean
+.PHONY: help setup run test test-all chaos fuzz lint format docs lock audit sbom bench bench-quick bench-render clean
 .NOTPARALLEL:
 
 PYTHON ?=
@@ -61,8 +61,17 @@ audit: setup ## Ask whether a package of production has a known vulnerability; s
 sbom: setup ## Write the bill of materials (CycloneDX) of what production installs into dist/
 	@sh scripts/sbom.sh $(VENV)/python
 
-bench: setup ## Measure fetching against simple-salesforce, about half a minute (bench/README.md)
-	@exec $(VENV)/python bench/fetch.py $(ARGS)
+# Each part stands alone too: .venv/bin/python -m bench.door, .line, .growth, .idle, .fetch.
+bench: bench/.venv/made ## Measure the door, the line, growth and fetching, within 15 minutes (bench/README.md)
+	@$(VENV)/python -m bench.door
+	@$(VENV)/python -m bench.line
+	@$(VENV)/python -m bench.growth
+	@$(VENV)/python -m bench.fetch
+
+bench-quick: bench/.venv/made ## The same in small, within 3 minutes
+	@$(VENV)/python -m bench.door --seconds 3 --rounds 1
+	@$(VENV)/python -m bench.line --pictures 40 --tiny 40 --renders 2
+	@$(VENV)/python -m bench.growth --sizes 500,2000 --repeat 3
 
 bench-render: bench/.venv/made ## Measure rendering against other engines (ARGS="--files FOLDER"; bench/README.md)
 	@SHARP_HOME="$${SHARP_HOME:-$$PWD/bench/.sharp}" exec bench/.venv/bin/python -m bench.render $(ARGS)
