@@ -142,10 +142,19 @@ def test_embedded_stores_are_set_safely(running: Running) -> None:
     assert running.ready["mongodb_url"].endswith("/imports?retryWrites=false")
 
 
+def test_what_callers_sent_is_the_owners_alone(running: Running) -> None:
+    """Nobody else on the machine reads documents, queues, pictures or logs: every process writes for us alone."""
+    everything = [running.folder, *running.folder.rglob("*")]
+    modes = {path: path.lstat().st_mode for path in everything if path.exists()}
+    open_ = [path for path, mode in modes.items() if stat.S_IMODE(mode) & 0o077 and not stat.S_ISSOCK(mode)]
+    assert open_ == []
+
+
 def test_secrets_are_their_owners_alone(running: Running) -> None:
     """Nobody but the owner can read the secrets that the sandbox has made."""
     files = list((running.folder / "secrets").iterdir())
-    assert {file.name for file in files} == {"token_secrets", "credentials_keys", "salesforce_client_secret"}
+    made = {"token_secrets", "credentials_keys", "operator", "salesforce_client_secret"}
+    assert {file.name for file in files} == made
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
