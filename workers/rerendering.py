@@ -27,7 +27,7 @@ from workers.stages.render import Rendered
 
 log = structlog.get_logger(__name__)
 
-IDLE_SECONDS = 2.0  # between two looks where there is nothing to do, or imports come first
+IDLE_SECONDS = 5.0  # between two looks where there is nothing to do, or imports come first
 FEW = 20  # documents looked at in one go; some may be held by others
 
 
@@ -98,10 +98,11 @@ class Rerendering:
 
     def once(self) -> bool:
         """Render one image anew. False where there is none, or imports come first."""
-        if not self._empty():
-            return False
         now = self._clock()
-        for seen in self._rerenders.find_due(now=now, limit=FEW):
+        due = self._rerenders.find_due(now=now, limit=FEW)
+        if not due or not self._empty():
+            return False
+        for seen in due:
             if seen["status"] == RENDER.doing:
                 self._rerenders.expire_lease(seen, max_deliveries=self._max_deliveries, now=now)
             elif seen["status"] == RENDER.before:

@@ -110,7 +110,6 @@ def recover(broker: SturdyBroker) -> None:
     """
     for queue in QUEUES:
         broker.do_qsize(queue)
-        broker.do_qsize(f"{queue}.DQ")
 
 
 def consumer(client: redis.Redis, middleware: list[Middleware]) -> SturdyBroker:

@@ -11,6 +11,9 @@ looks in a row is put back, or aside if it cannot be read. And it waits for Redi
 answers: dramatiq would make a new consumer each second, which strands what the old one had fetched ahead, and
 write a traceback each time. Once the worker has to end, nobody waits for Redis any more: what a silent one
 still counts as in hand here is handed to others when this process has not been heard of for a while.
+
+An idle consumer does not poll: it blocks until its queue is not empty, by moving the head of the queue to where it
+stands. Nobody delays messages by dramatiq here, so its delay queues have no consumers.
 Upstream: Bogdanp/dramatiq#894 (the timeout); the comparison can go when dramatiq makes one of its own.
 """
 
@@ -33,6 +36,9 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 5.0
 AGAIN_SECONDS = 1.0  # a Redis that cannot serve is asked again after so long
+BLOCK_SECONDS = 1.0  # how long an idle consumer blocks; a process that ends waits for it
+HEARTBEAT_SECONDS = 4.0  # an idle consumer fetches so often, which is how dramatiq knows that it lives
+POLL_MS = 100  # at most between two looks of a consumer that has fetched all it may
 
 
 class SturdyBroker(RedisBroker):
@@ -48,6 +54,13 @@ class SturdyBroker(RedisBroker):
         self.stopping = threading.Event()
         self._is_away = False
         self._failed_at = 0.0  # monotonic
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Declare a queue without the delay queue that dramatiq would have consumed beside it."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
 
     def away(self, error: Exception) -> None:
         """Say once that Redis cannot serve, whichever thread finds out first."""
@@ -83,7 +96,8 @@ class SturdyConsumer(_RedisConsumer):
     broker: SturdyBroker
 
     def __init__(self, broker: SturdyBroker, queue_name: str, prefetch: int, timeout: int) -> None:
-        super().__init__(broker, queue_name, prefetch, timeout)
+        super().__init__(broker, queue_name, prefetch, min(timeout, POLL_MS))
+        self._fetched_at = float("-inf")
         self._suspects: set[str] = set()
         self._looked_at = time.monotonic()
 
@@ -99,6 +113,9 @@ class SturdyConsumer(_RedisConsumer):
             if time.monotonic() - self._looked_at > LOOK_SECONDS:
                 self._looked_at = time.monotonic()
                 self._compare()
+            if asks and not self._is_worth_a_fetch():
+                self.broker.back(asked_at=asked_at)
+                return None
             message = super().__next__()
             if message is not None:
                 with self.broker.lock:
@@ -126,6 +143,20 @@ class SturdyConsumer(_RedisConsumer):
     def nack(self, message: MessageProxy) -> None:
         """Put aside; as for `ack`."""
         self._insist(super().nack, message)
+
+    def _is_worth_a_fetch(self) -> bool:
+        """Block until a message waits or a moment is over; tell whether to fetch, for it or for the heartbeat.
+
+        The head of the queue is moved to the head of the queue, so nothing changes and each process that waits wakes.
+        """
+        name = f"{self.broker.namespace}:{self.queue_name}"
+        waits: Any = self.broker.client.blmove(name, name, BLOCK_SECONDS, "LEFT", "LEFT")  # type: ignore[arg-type]
+        if self.broker.stopping.is_set():
+            return False
+        if waits is None and time.monotonic() - self._fetched_at < HEARTBEAT_SECONDS:
+            return False
+        self._fetched_at = time.monotonic()
+        return True
 
     def _insist(self, settle: Callable[[MessageProxy], None], message: MessageProxy) -> None:
         while not self.broker.is_hopeless:

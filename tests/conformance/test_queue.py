@@ -173,6 +173,42 @@ def test_work_that_takes_long_is_not_taken_for_stranded(line: Line) -> None:
     assert len(line.done) == 6
 
 
+def test_an_idle_worker_waits_without_polling(line: Line) -> None:
+    """Idle, a worker sends Redis about a command a second, and takes up what comes while it waits (hosted Redis
+    is paid by the command; dramatiq alone polls each queue and its delay queue)."""
+    line.worker.start()
+    until(lambda: bool(_blocked(line.client)))
+    before = _commands(line.client)
+    time.sleep(2.5)
+    idle = _commands(line.client) - before
+    ids = line.ask(1)
+    until(lambda: line.done == ids and line.left() == 0)
+    assert idle <= 3 * 2.5 + 15, "what a fetch for the heartbeat and a comparison do inside is counted too"
+    assert set(line.worker.consumers) == {"fetch"}, "nothing is ever put into a delay queue"
+
+
+def test_waiting_for_a_message_changes_nothing(line: Line) -> None:
+    """What is waited with moves the head of a queue to where it stands: order and number stay."""
+    line.ask(3)
+    key = f"{NAMESPACE}:fetch"
+    before = line.client.lrange(key, 0, -1)
+    consumer_ = line.broker.consume("fetch", prefetch=2, timeout=50)
+    assert isinstance(consumer_, sturdy.SturdyConsumer)
+    for _ in range(3):
+        assert consumer_._is_worth_a_fetch()
+    assert line.client.lrange(key, 0, -1) == before
+
+
+def _blocked(client: redis.Redis) -> int:
+    found: Any = client.info("clients")
+    return int(found["blocked_clients"])
+
+
+def _commands(client: redis.Redis) -> int:
+    found: Any = client.info("commandstats")
+    return sum(int(one["calls"]) for name, one in found.items() if "info" not in name)
+
+
 def test_jobs_and_actors_match_one_to_one(redis_url: str) -> None:
     """A worker refuses to start where a job has no actor or an actor no job."""
     broker = consumer(worker_client(redis_url), [])

@@ -256,6 +256,8 @@ def test_f11_a_lost_reply_to_an_enqueue_runs_a_job_twice(
     pair.start()
     until(lambda: len(pair.done[bare.QUEUE]) == 2)
     until(lambda: pair.stranded("fetch") == 0)
+    for worker in pair.workers:
+        worker.stop(timeout=2_000)  # or one that waits at Redis takes what the worker below is to get
     life = Life(mongodb_url, redis_url, 1)
     for _ in range(2):
         life.sweeper._bells._broker.enqueue(message(FetchAttachment(import_id=life.id)))
