@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -27,13 +27,19 @@ def limits_header(limits: Limits) -> dict[str, Any]:
 
 
 def result_header(rendering: Rendering) -> tuple[dict[str, Any], bytes]:
-    """Return a rendering as JSON values and the bytes of its variants, one after the other."""
+    """Return a rendering as JSON values and the bytes of its variants, one after the other.
+
+    What the file says of itself decides nothing: a value that the other side would not believe is left out here, or it
+    would take this child for one in strange hands.
+    """
     header = {name: value for name, value in _shallow(rendering).items() if name != "variants"}
     header["variants"] = [
         {name: value for name, value in _shallow(variant).items() if name != "data"}
         | {"bytes": len(variant.data)}
         for variant in rendering.variants
     ]
+    for name, read in _SAID_OF_ITSELF.items():
+        header[name] = _believed(read, header[name])
     return header, b"".join(variant.data for variant in rendering.variants)
 
 
@@ -103,6 +109,14 @@ def result_of(header: Mapping[str, Any], body: bytes, *, recipe: Recipe) -> Rend
         raise UnbelievableError("no rendering") from error
 
 
+def _believed(read: Callable[[Any], object], value: Any) -> object:
+    """Return the value as it is read; None where it cannot be believed."""
+    try:
+        return read(value)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return None
+
+
 def _complete(variants: list[Variant], recipe: Recipe) -> tuple[Variant, ...]:
     if [variant.name for variant in variants] != [spec.name for spec in recipe.specs]:
         raise ValueError("not the thumbnails that were asked for")
@@ -150,3 +164,13 @@ def _image_type(value: object) -> str:
     if not isinstance(value, str) or not _IMAGE_TYPE.fullmatch(value):
         raise ValueError("not the type of a picture")
     return value
+
+
+_SAID_OF_ITSELF: dict[str, Callable[[Any], object]] = {
+    "taken_at": _optional_text,
+    "camera": _optional_text,
+    "lens": _optional_text,
+    "color_space": _optional_text,
+    "exposure": _numbers,
+    "gps": _numbers,
+}

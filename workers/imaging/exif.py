@@ -16,9 +16,22 @@ from typing import Any, TypeVar
 
 from PIL import ExifTags, Image
 
+from workers.imaging.isobmff import boxes
+
 T = TypeVar("T")
 _ZONE = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d\Z")
 _LONGEST = 100
+_EXIF = b"Exif\0\0"
+# Of Adobe's writers and exiftool, and of the older `JpgTiffExif->JP2`.
+_EXIF_BOXES = (
+    bytes.fromhex("0537cdab9d0c4431a72afa561f2a113e"),
+    bytes.fromhex("4a706754696666457869662d3e4a5032"),
+)
+_TIMES = (
+    (ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal),
+    (ExifTags.Base.DateTimeDigitized, ExifTags.Base.OffsetTimeDigitized),
+)
+_DEEPEST, _HIGHEST = -12_000.0, 100_000.0  # metres, where a picture can have been taken
 
 
 def taken_at(picture: Image.Image) -> str | None:
@@ -26,16 +39,18 @@ def taken_at(picture: Image.Image) -> str | None:
 
     def read() -> str | None:
         details = picture.getexif().get_ifd(ExifTags.IFD.Exif)
-        moment = details.get(ExifTags.Base.DateTimeOriginal)
-        zone = details.get(ExifTags.Base.OffsetTimeOriginal)
-        if moment is None:
-            moment = details.get(ExifTags.Base.DateTimeDigitized)
-            zone = details.get(ExifTags.Base.OffsetTimeDigitized)
-        text = datetime.strptime(_text(moment) or "", "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007
-        zone = _text(zone) or ""
-        return text + ("+00:00" if zone == "Z" else zone if _ZONE.match(zone) else "")
+        for moment_tag, zone_tag in _TIMES:  # one that is blank or absurd hides no good one
+            moment = _guarded(functools.partial(_moment, details.get(moment_tag)))
+            if moment is not None:
+                zone = _text(details.get(zone_tag)) or ""
+                return moment + ("+00:00" if zone == "Z" else zone if _ZONE.match(zone) else "")
+        return None
 
     return _guarded(read)
+
+
+def _moment(value: object) -> str:
+    return datetime.strptime(_text(value) or "", "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007
 
 
 def camera(picture: Image.Image) -> str | None:
@@ -85,6 +100,34 @@ def gps(picture: Image.Image) -> dict[str, float] | None:
     return _guarded(read)
 
 
+def find_elsewhere(picture: Image.Image, data: bytes) -> None:
+    """Put EXIF where Pillow looks for it, from where others write it: a text of a PNG, a box of a JPEG 2000 file."""
+    if "exif" in picture.info:
+        return
+    found = _guarded(lambda: _of_text(picture.info)) or _guarded(lambda: _of_boxes(data))
+    if found is not None:
+        picture.info["exif"] = found if found.startswith(_EXIF) else _EXIF + found
+
+
+def _of_text(info: Mapping[Any, Any]) -> bytes | None:
+    """Read what ImageMagick calls a raw profile: a name, a length, then hexadecimal lines."""
+    for name in ("Raw profile type exif", "Raw profile type APP1", "Raw profile type app1"):
+        if isinstance(info.get(name), str):
+            profile = bytes.fromhex("".join(info[name].split("\n")[3:]))
+            return profile if profile.startswith((_EXIF, b"II*\0", b"MM\0*")) else None
+    return None
+
+
+def _of_boxes(data: bytes) -> bytes | None:
+    if data[4:8] != b"jP  ":
+        return None
+    for box in boxes(data, 0, len(data)):
+        identity = data[box.body : box.body + 16] if box.kind == b"uuid" else b""
+        if identity in _EXIF_BOXES:
+            return data[box.body + 16 : box.end]
+    return None
+
+
 def _guarded(read: Callable[[], T | None]) -> T | None:
     try:
         return read()
@@ -123,4 +166,5 @@ def _degrees(place: Mapping[int, Any], tag: int, ref_tag: int, signs: str, most:
 def _altitude(place: Mapping[int, Any]) -> float | None:
     value = float(place[ExifTags.GPS.GPSAltitude])
     below = place.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
-    return round(-value if below else value, 2) if math.isfinite(value) else None
+    value = -value if below else value
+    return round(value, 2) if _DEEPEST <= value <= _HIGHEST else None  # also none for what is no number

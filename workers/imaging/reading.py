@@ -7,6 +7,7 @@ animation decodes them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import math
@@ -24,20 +25,23 @@ from PIL import (
     IcoImagePlugin,
     Image,
     ImageFile,
+    ImagePalette,
     Jpeg2KImagePlugin,
     JpegImagePlugin,
     MpoImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,
 )
 
 from workers.failures import Permanent
+from workers.imaging import exif, jpegs, pngs, tiffs
 from workers.imaging.baggage import baggage_bytes
 from workers.imaging.containers import simplified
 from workers.imaging.depth import is_decoded_by_planes
 from workers.imaging.footprint import kind_of, most_pixels, webp_pixels
-from workers.imaging.formats import Format, format_of, likeness
+from workers.imaging.formats import RAW, Format, format_of, likeness
 from workers.imaging.guard import refusing
 from workers.imaging.isobmff import Container, Rectangle, container_of
 from workers.imaging.limits import Limits
@@ -130,6 +134,9 @@ def _admitted(data: bytes) -> Format:
     kind = format_of(data[:64])
     if kind is None:
         raise refusal("image_unsupported", kind=likeness(data[:_HEAD]))
+    if kind.name == "TIFF" and tiffs.is_raw(data):
+        # Its first picture is a preview, often of a thumbnail's size: never shown as the picture.
+        raise refusal("image_unsupported", kind=RAW)
     return kind
 
 
@@ -152,6 +159,8 @@ def _loaded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits) ->
         with refusing(kind=kind.name, pixels=limits.pixels):
             return _decoded(data, kind, specs, limits, partial=False)
     except Permanent as failure:
+        if (again := _once_more(data, kind, specs, limits, failure)) is not None:
+            return again
         if failure.code != "image_truncated" or not limits.accept_truncated:
             raise
     ImageFile.LOAD_TRUNCATED_IMAGES = True  # a switch of the whole process, so it goes back at once
@@ -159,6 +168,33 @@ def _loaded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits) ->
         return _decoded(data, kind, specs, limits, partial=True)
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def _once_more(
+    data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits, failure: Permanent
+) -> Source | None:
+    """Decode a file whose pixels are whole, though what stands around them is not; None where they are not."""
+    with contextlib.suppress(Permanent), refusing(kind=kind.name, pixels=limits.pixels):
+        if kind.name == "JPEG" and failure.code in ("image_corrupt", "image_truncated"):
+            mended = jpegs.mended(data)
+            if mended is not None and (not mended.ends_early or _is_whole(mended)):
+                return _decoded(mended.data, kind, specs, limits, partial=False)
+        if kind.name == "PNG":
+            before = PngImagePlugin.MAX_TEXT_CHUNK
+            PngImagePlugin.MAX_TEXT_CHUNK = limits.metadata_bytes
+            try:
+                return _decoded(pngs.without_damaged_extras(data), kind, specs, limits, partial=False)
+            finally:
+                PngImagePlugin.MAX_TEXT_CHUNK = before
+    return None
+
+
+def _is_whole(mended: jpegs.Mended) -> bool:
+    """Tell whether every row is there: what stands behind the last scan then changes no pixel."""
+    with Image.open(io.BytesIO(mended.data), formats=("JPEG",)) as one:
+        pixels = one.tobytes()
+    with Image.open(io.BytesIO(mended.filled), formats=("JPEG",)) as other:
+        return pixels == other.tobytes()
 
 
 def _decoded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits, *, partial: bool) -> Source:
@@ -193,6 +229,7 @@ def _decoded(data: bytes, kind: Format, specs: Sequence[Spec], limits: Limits, *
         picture.close()
         picture, data = _opened(data, kind, specs, limits)
         picture.load()
+    exif.find_elsewhere(picture, data)
     if half is not None and half.is_odd:
         picture.paste(laid_out_anew(picture, half))
     return Source(
@@ -240,6 +277,8 @@ def _opened(
 
 def _identified(data: bytes, kind: Format) -> tuple[ImageFile.ImageFile, bytes]:
     """Let each of the decoders try; for AVIF and HEIC once more with a container that leaves nothing to refuse."""
+    if kind.name == "TIFF":
+        return _identified_tiff(tiffs.classic(data) or data, kind)
     try:
         return Image.open(io.BytesIO(data), formats=kind.decoders), data
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError):
@@ -249,6 +288,28 @@ def _identified(data: bytes, kind: Format) -> tuple[ImageFile.ImageFile, bytes]:
         if plainer is None:
             raise
         return Image.open(io.BytesIO(plainer), formats=kind.decoders), plainer
+
+
+def _identified_tiff(data: bytes, kind: Format) -> tuple[ImageFile.ImageFile, bytes]:
+    """Have Pillow open a TIFF in the way that it reads right; one whose samples it does not know is not supported."""
+    # Pillow's own reader garbles planes of sixteen bits; libtiff does not.
+    before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, tiffs.is_planar(data)
+    try:
+        picture = Image.open(io.BytesIO(data), formats=kind.decoders)
+    except UnidentifiedImageError:
+        described = tiffs.samples(data)
+        if described is None:
+            raise
+        raise refusal(
+            "image_unsupported", kind=f"a TIFF of a kind that is rare in pictures ({described})"
+        ) from None
+    finally:
+        TiffImagePlugin.READ_LIBTIFF = before
+    tags = cast("TiffImagePlugin.TiffImageFile", picture).tag_v2
+    colours = tags.get(TiffImagePlugin.COLORMAP, ()) if picture.mode == "P" else ()
+    if colours and max(colours) < 256:
+        picture.palette = ImagePalette.raw("RGB;L", bytes(colours))
+    return picture, data
 
 
 def largest_of(specs: Sequence[Spec], size: tuple[int, int]) -> tuple[int, int]:

@@ -6,9 +6,12 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.workers.pictures import quadrants, saved, seen
 from workers.decoding import frames
@@ -23,6 +26,7 @@ from workers.decoding.messages import (
 from workers.imaging.refusals import refusal
 from workers.imaging.variants import DEFAULT, parse
 
+PLAIN = seen(saved(quadrants(), "PNG"))
 RECIPE = parse(DEFAULT)
 
 
@@ -134,3 +138,25 @@ def test_absurd_sizes_are_not_waited_for(variants: object) -> None:
     """Nobody reads gigabytes because a child says so."""
     with pytest.raises(UnbelievableError):
         result_size({"variants": variants})
+
+
+NUMBERS = st.floats() | st.integers() | st.none() | st.text(max_size=5)
+TEXTS = st.text(max_size=3_000) | st.none()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    TEXTS,
+    TEXTS,
+    st.none() | st.dictionaries(TEXTS, NUMBERS, max_size=4),
+    st.none() | st.dictionaries(TEXTS, NUMBERS),
+)
+def test_what_a_file_says_of_itself_never_fails_it(
+    taken_at: str | None, camera: str | None, gps: Any, exposure: Any
+) -> None:
+    """Whatever metadata reads as, the exchange brings the picture; what cannot be true is left out."""
+    odd = replace(PLAIN, taken_at=taken_at, camera=camera, gps=gps, exposure=exposure)
+    header, body = result_header(odd)
+    found = result_of(json.loads(json.dumps(header)), body, recipe=RECIPE)
+    assert (found.width, found.variants) == (PLAIN.width, PLAIN.variants)
+    assert found.gps is None or all(abs(value) < 10**9 for value in found.gps.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import Any
 
 import pytest
@@ -126,3 +128,60 @@ def test_nothing_but_the_picture_comes_out() -> None:
         for each in seen(saved(picture, format_, **options) + b"SECRET").variants:
             assert only_a_picture(each.data)
             assert b"SECRET" not in each.data
+
+
+@pytest.mark.parametrize(
+    ("details", "taken_at"),
+    [
+        ({BASE.DateTimeOriginal: " " * 19}, "2023-01-02T03:04:05"),
+        ({BASE.DateTimeOriginal: "    :  :     :  :  "}, "2023-01-02T03:04:05"),
+        ({BASE.DateTimeOriginal: "0000:00:00 00:00:00"}, "2023-01-02T03:04:05"),
+        ({BASE.DateTimeOriginal: ""}, "2023-01-02T03:04:05"),
+        ({}, "2023-01-02T03:04:05"),
+        (TAKEN, "2024-05-06T07:08:09"),
+    ],
+)
+def test_a_blank_time_hides_no_good_one(details: dict[int, Any], taken_at: str) -> None:
+    """Where the time of taking says nothing, that of digitizing is kept."""
+    details = {**details, BASE.DateTimeDigitized: "2023:01:02 03:04:05"}
+    assert seen(with_exif(details=details)).taken_at == taken_at
+
+
+@pytest.mark.parametrize("height", [4294967284.0, 10**9, 100_001, float(2**32 - 1)])
+def test_a_height_that_cannot_be_true_is_left_out(height: float) -> None:
+    """A height below the sea that was written without its sign decides nothing: the place stays."""
+    found = seen(with_exif(place={**PLACE, GPS.GPSAltitude: height}))
+    assert found.gps is not None
+    assert "altitude" not in found.gps
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _exif() -> bytes:
+    exif = Image.Exif()
+    exif.update({BASE.Make: "ACME", BASE.Model: "Cam 1"})
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["exif", "APP1"])
+def test_exif_is_read_from_the_text_of_a_png(name: str, packed: bool) -> None:
+    """As ImageMagick and its kin write it."""
+    lines = b"\n".join(_exif().hex().encode()[at : at + 72] for at in range(0, 2 * len(_exif()), 72))
+    text = b"\n" + name.lower().encode() + b"\n%8d\n" % len(_exif()) + lines + b"\n"
+    body = b"Raw profile type " + name.encode() + b"\0" + (b"\0" + zlib.compress(text) if packed else text)
+    plain = saved(quadrants((64, 48)), "PNG")
+    data = plain[:33] + _chunk(b"zTXt" if packed else b"tEXt", body) + plain[33:]
+    assert seen(data).camera == "ACME Cam 1"
+
+
+@pytest.mark.parametrize("identity", ["0537cdab9d0c4431a72afa561f2a113e", "4a706754696666457869662d3e4a5032"])
+def test_exif_is_read_from_a_box_of_jpeg_2000(identity: str) -> None:
+    """In the two boxes that writers of JP2 use."""
+    plain = saved(quadrants((64, 48)), "JPEG2000")
+    at = plain.index(b"jp2c") - 4
+    body = bytes.fromhex(identity) + _exif().removeprefix(b"Exif\0\0")
+    box = struct.pack(">I", 8 + len(body)) + b"uuid" + body
+    assert seen(plain[:at] + box + plain[at:]).camera == "ACME Cam 1"

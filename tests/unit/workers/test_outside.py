@@ -14,6 +14,7 @@ import pytest
 from PIL import ImageStat
 
 from tests.unit.workers.pictures import colour, near, seen, variant
+from workers.failures import Permanent
 from workers.imaging.rendering import Rendering
 
 OUTSIDE = (
@@ -73,14 +74,24 @@ def has_size(width: int, height: int) -> Callable[[Rendering], bool]:
     return lambda found: (found.width, found.height) == (width, height)
 
 
+def has_its_place(found: Rendering) -> bool:
+    return found.gps == {"latitude": 48.85, "longitude": 2.35} and (found.width, found.height) == (640, 480)
+
+
 RIGHT: dict[str, Callable[[Rendering], bool]] = {
     "00-plain.jpg": is_the_house,
+    "01-altitude-minus-12-unsigned.jpg": has_its_place,
     "02-exif-orientation-6-no-irot.heic": is_the_house_upright,
     "02b-the-same-as-jpeg.jpg": is_the_house_upright,
+    "03-scanner-8-bit-colour-map.tif": lambda found: near(colour(found, at=WALL), BRICK, 12),
+    "06-jpeg-without-its-last-two-bytes.jpg": is_the_house,
+    "11-png-xmp-history-compressed.png": is_the_house,
+    "14-stray-bytes-between-segments.jpg": is_the_house,
     "30-hdr-pq-bt2020-10-bit.avif": is_the_house,
     "32-display-p3-by-cicp-only.avif": is_the_house,
     "33-png-gama-linear.png": is_the_house,
     "36-png-with-the-same-profile.png": is_the_house,
+    "37-bigtiff-big-endian.tif": has_size(320, 240),
     "43-clap-320x240.avif": has_size(320, 240),
     "alpha-without-ispe.avif": has_size(80, 80),
     "clap-crop.avif": has_size(180, 100),
@@ -93,3 +104,16 @@ RIGHT: dict[str, Callable[[Rendering], bool]] = {
 def test_it_comes_out_right(name: str) -> None:
     """As other viewers show it."""
     assert RIGHT[name](rendered(name))
+
+
+def test_a_raw_file_is_refused() -> None:
+    """Its preview of 160 pixels is never shown as the picture."""
+    with pytest.raises(Permanent, match="a raw camera file") as caught:
+        rendered("05-raw-with-small-preview.dng")
+    assert caught.value.code == "image_unsupported"
+
+
+def test_every_file_is_judged() -> None:
+    """A file that is added to the folder needs a row here."""
+    there = {path.name for path in OUTSIDE.iterdir() if path.suffix != ".json"}
+    assert there == {*RIGHT, "05-raw-with-small-preview.dng"}

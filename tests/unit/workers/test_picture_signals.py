@@ -99,6 +99,14 @@ def a_tag(container: str) -> bool:
         exif = Image.Exif()
         exif[0x0112] = 6
         return stands_upright(seen(written(container, stored, exif=exif.tobytes())), "large")
+    if container == "JPEG 2000":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        plain = written(container, stored)
+        body = bytes.fromhex("4a706754696666457869662d3e4a5032") + exif.tobytes().removeprefix(b"Exif\0\0")
+        at = plain.index(b"jp2c") - 4
+        box = struct.pack(">I", 8 + len(body)) + b"uuid" + body
+        return stands_upright(seen(plain[:at] + box + plain[at:]), "large")
     return stands_upright(
         seen(turned_by_tag_only(lambda exif: written(container, stored, exif=exif), 6)), "large"
     )
