@@ -94,6 +94,11 @@ INSIDE = {
     "workers.decoding.forkserver._STOP_SECONDS",
     "workers.dry_runs.SECONDS",
     "workers.imaging.frames._SECONDS",
+    "workers.imaging.jpegs._JFIF_BYTES",
+    "workers.imaging.pngs._SIGNATURE_BYTES",
+    "workers.imaging.tiffs._MOST_DIRECTORIES",  # beyond them a TIFF is read as far as that
+    "workers.imaging.tiffs._MOST_ENTRIES",
+    "workers.imaging.tiffs._MOST_VALUES",
     "workers.imaging.isobmff._MOST",  # beyond it a file is shown without what it tells of colour and crop
     "workers.imaging.isobmff._MOST_BYTES",
     "workers.imaging.isobmff._MOST_TRACKS",
