@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from PIL import Image
@@ -58,6 +59,18 @@ def test_a_part_is_no_picture(options: dict[str, object]) -> None:
         with pytest.raises(Permanent) as caught:
             seen(data[:cut])
         assert caught.value.code == "image_truncated", cut
+
+
+def test_a_part_that_ends_at_a_restart_is_no_picture() -> None:
+    """A decoder that waits for the next restart passes everything else by, and would leave the rest grey."""
+    data = jpeg(restart_marker_rows=1)
+    restarts = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", data)]
+    assert len(restarts) > 10
+    for at in restarts:
+        for cut in (at, at + 1, at + 2):
+            with pytest.raises(Permanent) as caught:
+                seen(data[:cut])
+            assert caught.value.code == "image_truncated", cut
 
 
 @pytest.mark.parametrize("stray", [b"\x00", b"\x00" * 40, b"abc", b"\xff\x00\x12"])
