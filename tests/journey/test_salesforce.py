@@ -37,9 +37,11 @@ def pictures(world: World, name: str, count: int) -> list[str]:
 
 
 def operate(world: World, *words: str, told: str = "") -> Any:
-    """Run the `imports` command with the settings that the running processes have."""
+    """Run the `imports` command with the settings of the running processes, and the secrets of the sandbox."""
     variables = Path(f"/proc/{world.pid('sweeper')}/environ").read_bytes().split(b"\0")
     environment = dict(one.decode().split("=", 1) for one in variables if b"=" in one)
+    for name in ("token_secrets", "credentials_keys"):  # the sweeper is given none
+        environment[f"{name.upper()}_FILE"] = str(world.folder / "secrets" / name)
     command = [sys.executable, "-m", "workers.operate", *words, "--json"]
     done = subprocess.run(
         command, env=environment, input=told, capture_output=True, text=True, timeout=60, check=False
