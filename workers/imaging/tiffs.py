@@ -85,20 +85,21 @@ def directories(data: bytes) -> Iterator[Directory]:
     except (KeyError, *_UNREADABLE):
         return
     seen: set[int] = set()
+    budget = [_MOST_VALUES]  # of the whole walk: entries may all name the same bytes
     while waiting and len(seen) < _MOST_DIRECTORIES:
         at = waiting.pop()
         if at == 0 or at in seen:
             continue
         seen.add(at)
         try:
-            one, following = _directory(data, at, order, big=big)
+            one, following = _directory(data, at, order, budget, big=big)
         except _UNREADABLE:
             continue
         yield one
         waiting += [following, *reversed(one.values.get(_SUB_IFDS, ())[:_MOST_DIRECTORIES])]
 
 
-def _directory(data: bytes, at: int, order: str, *, big: bool) -> tuple[Directory, int]:
+def _directory(data: bytes, at: int, order: str, budget: list[int], *, big: bool) -> tuple[Directory, int]:
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
     count, at = min(count, _MOST_ENTRIES), at + (8 if big else 2)
     head, room = (order + "HHQ", 8) if big else (order + "HHI", 4)
@@ -106,8 +107,9 @@ def _directory(data: bytes, at: int, order: str, *, big: bool) -> tuple[Director
     one = Directory()
     for entry in range(at, at + count * step, step):
         tag, kind, amount = struct.unpack_from(head, data, entry)
-        if kind not in _NUMBERS or not 0 < amount <= _MOST_VALUES:
+        if kind not in _NUMBERS or not 0 < amount <= budget[0]:
             continue
+        budget[0] -= amount
         place = entry + step - room
         if amount * _SIZES[kind] > room:
             (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, place)
@@ -138,7 +140,7 @@ def _classic(data: bytes) -> bytes:
     if count > _MOST_ENTRIES:
         raise struct.error("too many entries")
     entries: list[bytes] = []
-    behind = b""
+    behind = bytearray()
     start = len(data) + len(data) % 2
     length = 2 + 12 * count + 4
     for entry in range(at + 8, at + 8 + count * 20, 20):
@@ -152,6 +154,8 @@ def _classic(data: bytes) -> bytes:
         if len(value) > 4:
             here = start + length + len(behind)
             behind += value + b"\0" * (len(value) % 2)
+            if len(behind) > len(data):
+                raise struct.error("entries that name the same bytes again and again")
             value = struct.pack(">I", here)
         entries.append(struct.pack(">HHI", tag, kind, amount) + value.ljust(4, b"\0"))
     directory = struct.pack(">H", count) + b"".join(entries) + struct.pack(">I", 0)
