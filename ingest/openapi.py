@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.documents.imports import STATUSES
+from common.documents.statuses import STATUSES
 from ingest import openapi_groups, openapi_operator
 from ingest.errors import CODES
 from ingest.openapi_parts import (

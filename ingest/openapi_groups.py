@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.documents.imports import STATUSES
+from common.documents.statuses import STATUSES
 from ingest.openapi_parts import (
     COUNT,
     TEXT_OR_NULL,

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from common.documents.database import Document
-from common.documents.imports import OPEN
+from common.documents.statuses import OPEN
 from ingest import json_text
 from ingest.errors import BadRequestError
 from ingest.present import timestamp

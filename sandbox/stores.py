@@ -14,7 +14,7 @@ import pymongo
 import redis
 from pymongo.errors import PyMongoError
 
-from common.documents.imports import OPEN
+from common.documents.statuses import OPEN
 from sandbox.child import Child
 from sandbox.endings import Refused
 from sandbox.folder import Folder

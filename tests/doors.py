@@ -17,7 +17,7 @@ import fakeredis
 
 from common import tokens
 from common.blobs.seam import BlobMissingError
-from common.documents.imports import STATUSES
+from common.documents.statuses import STATUSES
 from common.documents.users import User
 from common.queue.broker import producer
 from common.queue.questions import Questions

@@ -23,7 +23,7 @@ import requests
 from PIL import Image
 
 from common.documents.images import image_id_of
-from common.documents.imports import ENDED
+from common.documents.statuses import ENDED
 from tests.journey.sandboxes import Sandbox, children_of, is_alive, register
 
 STORES = ("mongodb", "redis", "salesforce")

@@ -43,7 +43,7 @@ from common.documents.claims import (
     unclaimed,
 )
 from common.documents.database import Document
-from common.documents.imports import STATUSES
+from common.documents.statuses import STATUSES
 
 EXPAND = Stage("expand", "queued", "expanding", "expanded", queue="fetch")
 GROUP_STATUSES = ("queued", "expanding", "expanded", "failed", "canceled")

@@ -20,13 +20,11 @@ from pymongo.errors import BulkWriteError
 
 from common.documents.claims import FREE, WITHOUT_SENT, Claim, Claims, Stage
 from common.documents.database import Document
+from common.documents.statuses import ENDED, OPEN
 
 FETCH = Stage("fetch", "queued", "fetching", "fetched", queue="fetch")
 RENDER = Stage("render", "fetched", "rendering", "succeeded", queue="render")
 STAGES = {stage.name: stage for stage in (FETCH, RENDER)}
-OPEN = ("queued", "fetching", "fetched", "rendering")
-ENDED = ("succeeded", "failed", "canceled")
-STATUSES = (*OPEN, *ENDED)
 DUPLICATE = 11000
 
 

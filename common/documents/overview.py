@@ -17,8 +17,8 @@ from pymongo.database import Database
 from common.documents.claims import WITHOUT_SENT
 from common.documents.database import Document, beginning_of
 from common.documents.groups import GROUP_STATUSES
-from common.documents.imports import STATUSES
 from common.documents.rerenders import RerendersAtDoor
+from common.documents.statuses import STATUSES
 
 # What a list shows of an import.
 LISTED = dict.fromkeys(

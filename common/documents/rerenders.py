@@ -17,7 +17,8 @@ from pymongo.errors import DuplicateKeyError
 
 from common.documents.database import Document
 from common.documents.images import NAMESPACE
-from common.documents.imports import ENDED, RENDER, Imports
+from common.documents.imports import RENDER, Imports
+from common.documents.statuses import ENDED
 
 COLLECTION = "rerenders"
 HELD = {"due_at": {"$exists": True}, "status": RENDER.doing}

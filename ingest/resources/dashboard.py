@@ -15,7 +15,7 @@ from common.blobs.reading import BlobReader
 from common.display import in_brief
 from common.documents.database import Document
 from common.documents.groups import GROUP_STATUSES
-from common.documents.imports import STATUSES
+from common.documents.statuses import STATUSES
 from ingest import pages
 from ingest.errors import NotFoundError
 from ingest.observed import COUNT_LIMIT, PART_SECONDS, Look, Observed

@@ -12,7 +12,7 @@ from falcon.asgi import Request, Response
 
 from common.documents.database import Document
 from common.documents.groups import CLOSED
-from common.documents.imports import OPEN
+from common.documents.statuses import OPEN
 from ingest import dry_run, present_group, rack
 from ingest.accept_group import accept_group
 from ingest.admission import Admission

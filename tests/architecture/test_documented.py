@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.documents.imports import STATUSES
+from common.documents.statuses import STATUSES
 from common.settings import TABLE
 from common.telemetry import metrics
 from tests.architecture.tree import ROOT, WHOLE, sources

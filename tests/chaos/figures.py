@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from common.documents.imports import ENDED
+from common.documents.statuses import ENDED
 
 Document = Mapping[str, Any]
 CLAIMS = ("fetching", "rendering")

@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-from common.documents.imports import ENDED
+from common.documents.statuses import ENDED
 from tests.chaos.product import ChaosWorld
 
 CLIENTS = 6

@@ -15,7 +15,7 @@ from pathlib import Path
 import pymongo.errors
 import redis
 
-from common.documents.imports import OPEN
+from common.documents.statuses import OPEN
 from common.queue.jobs import QUEUES
 from tests.chaos import figures, pictures, schedule
 from tests.chaos.faults import KINDS, MissedError, Scene

@@ -14,7 +14,8 @@ from common.documents.claims import Claim, LostClaimError
 from common.documents.clock import StoreClock
 from common.documents.database import Document, connect, connect_door, database, door_database, prepare
 from common.documents.groups import EXPAND, Groups, GroupsAtDoor, child_id_of, new_group
-from common.documents.imports import STATUSES, Imports
+from common.documents.imports import Imports
+from common.documents.statuses import STATUSES
 from common.queue.broker import door_client, producer
 from common.queue.doorbells import Doorbells
 from workers.cancellations import STRAGGLERS, Cancellations

@@ -14,13 +14,9 @@ from pymongo.errors import AutoReconnect
 
 from common.documents.claims import Claim, LostClaimError
 from common.documents.database import Document, connect, database, prepare
-from common.documents.imports import (
-    ENDED,
-    FETCH,
-    RENDER,
-    Imports,
-)
+from common.documents.imports import FETCH, RENDER, Imports
 from common.documents.new_imports import accepted, refused
+from common.documents.statuses import ENDED
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LEASE = 15.0

@@ -23,9 +23,10 @@ from bson import json_util
 
 from common.documents.database import Document, connect, connect_door, database, door_database, prepare
 from common.documents.images import image_id_of
-from common.documents.imports import ENDED, Imports
+from common.documents.imports import Imports
 from common.documents.imports_at_door import ImportsAtDoor
 from common.documents.new_imports import Once, accepted
+from common.documents.statuses import ENDED
 from common.documents.users import UsersAtDoor
 from common.queue.broker import NAMESPACE, consumer, door_client, worker_client
 from common.queue.depth import depths

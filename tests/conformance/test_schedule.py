@@ -22,9 +22,10 @@ import pytest
 from common.documents.database import Document, connect, database, prepare
 from common.documents.groups import Groups
 from common.documents.images import Images
-from common.documents.imports import ENDED, Imports
+from common.documents.imports import Imports
 from common.documents.new_imports import accepted
 from common.documents.organizations import Organizations
+from common.documents.statuses import ENDED
 from common.queue.broker import door_client, producer
 from common.queue.doorbells import Doorbells
 from common.settings import TABLE

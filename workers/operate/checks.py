@@ -16,7 +16,6 @@ from pymongo.errors import PyMongoError
 
 from common.blobs import BlobError
 from common.documents import safety
-from common.documents.groups import Groups
 from common.queue import safety as queue_safety
 from common.queue.foreign import foreign
 from common.telemetry.checks import Check
@@ -94,7 +93,7 @@ def groups(hands: Hands) -> list[Check]:
     """Look for import groups that were due long ago: nobody lists their albums."""
     try:
         now = hands.clock()
-        late = Groups(hands.db).find_due(now=now - STUCK, limit=MOST_LATE)
+        late = hands.groups.find_due(now=now - STUCK, limit=MOST_LATE)
     except PyMongoError as error:
         return [Check("groups", "bad", f"cannot be read ({type(error).__name__}).", "Mend MongoDB first.")]
     if not late:

@@ -3,6 +3,9 @@
 Groups of verbs live in files of their own; this one puts them together and decides how a command ends:
 0 done · 1 something failed or was not found · 2 wrong usage or settings. People read tables; with `--json`
 one JSON value goes to standard output and everything else, errors included, to standard error.
+
+`--help` answers at once, and a verb loads what it needs when it is called: no file here imports a driver, the
+imaging or what is made of them before that.
 """
 
 from __future__ import annotations
@@ -10,16 +13,11 @@ from __future__ import annotations
 import os
 import sys
 from io import TextIOWrapper
-from typing import Any, NoReturn
+from typing import Any
 
-import redis
 import typer
-from pymongo.errors import PyMongoError
 from typer.core import TyperGroup
 
-from common.blobs import BlobError
-from common.settings import SettingsError
-from workers.credentials import CredentialsError
 from workers.operate import (
     doctor,
     groups,
@@ -34,8 +32,8 @@ from workers.operate import (
     users,
     verifying,
 )
-from workers.operate.opening import Hands, away
-from workers.operate.printing import Trouble, news
+from workers.operate.opening import Hands, ending
+from workers.operate.printing import news
 
 
 class Verbs(TyperGroup):
@@ -46,23 +44,17 @@ class Verbs(TyperGroup):
         ctx.obj = hands
         try:
             return super().invoke(ctx)
-        except Trouble as trouble:
-            _end(str(trouble), trouble.exit_code)
-        except SettingsError as mistakes:
-            _end(str(mistakes), 2)
-        except CredentialsError as error:
-            _end(str(error), 2)
-        except BlobError as error:
-            _end(f"{error} `imports doctor` looks closer.", 1)
-        except (PyMongoError, redis.RedisError) as error:
-            _end(away(hands, error), 1)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            ended = ending(hands, error)
+            if ended is None:
+                raise
+            sentence, exit_code = ended
+            news(sentence)
+            raise typer.Exit(exit_code) from None
         finally:
             hands.close()
-
-
-def _end(sentence: str, exit_code: int) -> NoReturn:
-    news(sentence)
-    raise typer.Exit(exit_code)
 
 
 app = typer.Typer(
@@ -71,17 +63,17 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # what would draw help in colours takes longer to load than all else of it
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Look after the Import API: set it up, see what it does, mend what went wrong.
 
-    First time: [bold]imports prepare[/], then [bold]imports organization add[/], [bold]imports user add[/], [bold]imports token[/].
+    First time: `imports prepare`, then `imports organization add`, `imports user add`, `imports token`.
 
-    Something is wrong: [bold]imports doctor[/], then [bold]imports queues[/], [bold]imports list --status failed[/], [bold]imports show ID[/], [bold]imports retry ID[/].
+    Something is wrong: `imports doctor`, then `imports queues`, `imports list --status failed`, `imports show ID`, `imports retry ID`.
 
-    After an accident or a restored backup: [bold]imports verify[/], then [bold]imports repair --dry-run[/].
+    After an accident or a restored backup: `imports verify`, then `imports repair --dry-run`.
 
-    Every command takes [bold]--json[/] and then prints one JSON value. Settings come from the environment
+    Every command takes `--json` and then prints one JSON value. Settings come from the environment
     (docs/reference/settings.md). Exit codes: 0 done, 1 failed or not found, 2 wrong usage or settings.""",
 )
 for group in (

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from common.documents.database import Document
-from common.documents.groups import Groups
-from common.documents.imports import OPEN, STATUSES
+from common.documents.statuses import OPEN, STATUSES
 from workers.operate.looking import Organization
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table
+
+if TYPE_CHECKING:
+    from common.documents.database import Document
+    from common.documents.groups import Groups
 
 RACES = 5
 Id = Annotated[str, typer.Argument(metavar="ID", help="The group's id.")]
@@ -35,7 +37,7 @@ def list_(
     """List groups, the latest first."""
     hands: Hands = ctx.obj
     match = {} if organization is None else {"organization_id": organization.strip().lower()}
-    found = Groups(hands.db).latest(match=match, limit=limit)
+    found = hands.groups.latest(match=match, limit=limit)
     if json:
         answer([_told(hands, group) for group in found])
         return
@@ -72,7 +74,7 @@ def show(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A0
 def cancel(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
     """Cancel a group: nothing more is listed, and the sweeper ends its open imports."""
     hands: Hands = ctx.obj
-    groups = Groups(hands.db)
+    groups = hands.groups
     for _ in range(RACES):
         group = _existing(hands, id)
         if _has_ended(groups, group):
@@ -95,7 +97,7 @@ def _has_ended(groups: Groups, group: Document) -> bool:
 
 
 def _existing(hands: Hands, group_id: str) -> Document:
-    found = Groups(hands.db).find(group_id.strip().lower())
+    found = hands.groups.find(group_id.strip().lower())
     if found is None:
         raise Trouble(f"There is no group {group_id!r}: see `imports group list`.")
     return found
@@ -116,7 +118,6 @@ def _told(hands: Hands, group: Document, *, whole: bool = False) -> dict[str, An
         "created_at": shown(group["created_at"], hands.settings.time_zone),
     }
     if whole:
-        groups = Groups(hands.db)
-        told["counts"] = {status: groups.count(group["_id"], status) for status in STATUSES}
-        told["skipped"] = groups.reasons(group)
+        told["counts"] = {status: hands.groups.count(group["_id"], status) for status in STATUSES}
+        told["skipped"] = hands.groups.reasons(group)
     return told

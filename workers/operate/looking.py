@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from common.documents.database import Document
-from common.documents.images import Images
-from common.documents.imports import STATUSES, Imports
-from common.documents.organizations import Organizations
-from common.documents.overview import LISTED, Overview
-from workers.operate import story
+from common.documents.statuses import STATUSES
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, lasting, line, news, shown, table
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from common.documents.database import Document
 
 Status = Enum("Status", [(status, status) for status in STATUSES], type=str)  # type: ignore[misc]
 
@@ -45,14 +44,17 @@ def list_(  # noqa: PLR0913 - an option each
 ) -> None:
     """List imports, the latest first.
 
-    Examples: [bold]imports list --status failed[/] · [bold]imports list --code image_corrupt --limit 100[/]
+    Examples: `imports list --status failed` · `imports list --code image_corrupt --limit 100`
     """
+    from common.documents.overview import LISTED
+    from workers.operate import story
+
     hands: Hands = ctx.obj
     match = matching(organization=organization, code=code)
     if status is not None:
         match["status"] = status.value
     now, zone = hands.clock(), hands.settings.time_zone
-    found = list(Overview(hands.db).latest(match=match, limit=limit, now=now, fields=LISTED))
+    found = list(hands.overview.latest(match=match, limit=limit, now=now, fields=LISTED))
     if json:
         answer([story.summary(import_, zone) for import_ in found])
         return
@@ -68,12 +70,14 @@ def show(
     json: Json = False,
 ) -> None:
     """Tell the whole story of one import: what happened, why it waits, what happens next."""
+    from workers.operate import story
+
     hands: Hands = ctx.obj
     import_, zone = existing(hands, id), hands.settings.time_zone
     if json:
         answer(story.told(import_, zone))
         return
-    organization = Organizations(hands.db).find(import_["organization_id"])
+    organization = hands.organizations.find(import_["organization_id"])
     _head(import_, organization, zone)
     line("")
     line(story.outlook(import_, organization, now=hands.clock(), zone=zone))
@@ -81,12 +85,12 @@ def show(
     begun = import_["created_at"]
     table(("WHEN", "AFTER", "WHAT", ""), (_event(entry, begun, zone) for entry in import_["history"]))
     if import_["image_id"] is not None:
-        _image(Images(hands.db).find(import_["image_id"]))
+        _image(hands.images.find(import_["image_id"]))
 
 
 def existing(hands: Hands, import_id: str) -> Document:
     """Return an import. Raises Trouble where there is none such."""
-    found = Imports(hands.db).find(import_id.strip().lower())
+    found = hands.imports.find(import_id.strip().lower())
     if found is None:
         raise Trouble(f"There is no import {import_id!r}: see `imports list`.")
     return found
@@ -117,6 +121,8 @@ def _rows(imports: Sequence[Document], zone: ZoneInfo) -> list[tuple[Any, ...]]:
 
 
 def _head(import_: Document, organization: Document | None, zone: ZoneInfo) -> None:
+    from workers.operate import story
+
     name = "" if organization is None else f" ({organization['name']})"
     original = import_["original"]
     fields(
@@ -136,6 +142,8 @@ def _head(import_: Document, organization: Document | None, zone: ZoneInfo) -> N
 
 
 def _event(entry: Document, begun: datetime, zone: ZoneInfo) -> tuple[Any, ...]:
+    from workers.operate import story
+
     after = lasting((entry["at"] - begun).total_seconds())
     return shown(entry["at"], zone), f"+{after}", entry["event"], story.happened(entry)
 

@@ -10,19 +10,19 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, Any
 
-import redis
 import typer
 
-from common.documents.claims import Stage
-from common.documents.database import Document
-from common.documents.imports import Imports, stage_of
-from common.documents.overview import Overview
 from workers.operate.looking import Code, Organization, Status, matching
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, line, news
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from common.documents.claims import Stage
+    from common.documents.database import Document
 
 PAGE = 500  # imports retried between two looks at the store, so that memory stays small
 RACES = 5  # an import that workers move on may win against an operator so often
@@ -55,8 +55,8 @@ def retry(  # noqa: PLR0913 - an option each
 
     An original that is stored already is not fetched a second time.
 
-    Examples: [bold]imports retry ID[/] · [bold]imports retry --code attachment_not_found --since 2h[/] ·
-    [bold]imports retry --status failed --organization ID[/]
+    Examples: `imports retry ID` · `imports retry --code attachment_not_found --since 2h` ·
+    `imports retry --status failed --organization ID`
     """
     hands: Hands = ctx.obj
     chosen = status is not None or code is not None or organization is not None or since is not None
@@ -101,14 +101,13 @@ def moment(text: str | None, now: datetime, zone: ZoneInfo) -> datetime | None:
 
 def _retried(hands: Hands, ids: Iterable[str], refused: list[dict[str, str]]) -> Iterator[Document]:
     """Open named imports again; those that cannot be are added to `refused`."""
-    imports = Imports(hands.db)
     for import_id in _distinct(ids):
-        seen = imports.find(import_id)
+        seen = hands.imports.find(import_id)
         if seen is None:
             refused.append(_no(import_id, "there is no such import"))
             continue
         try:
-            opened = imports.retried(seen, stored=_stored(hands, seen), now=hands.clock())
+            opened = hands.imports.retried(seen, stored=_stored(hands, seen), now=hands.clock())
         except ValueError as error:
             refused.append(_no(import_id, str(error)))
             continue
@@ -126,9 +125,8 @@ def _retry_all(hands: Hands, match: dict[str, Any], *, since: datetime | None) -
     began, count = hands.clock(), 0
     failed_at = {"$lt": began} if since is None else {"$gte": since, "$lt": began}
     match = {**match, "status": "failed", "record_id": {"$ne": None}, "updated_at": failed_at}
-    imports, overview = Imports(hands.db), Overview(hands.db)
-    while page := list(overview.latest(match=match, limit=PAGE, now=began)):
-        tried = (imports.retried(seen, stored=_stored(hands, seen), now=hands.clock()) for seen in page)
+    while page := list(hands.overview.latest(match=match, limit=PAGE, now=began)):
+        tried = (hands.imports.retried(seen, stored=_stored(hands, seen), now=hands.clock()) for seen in page)
         opened = [one for one in tried if one is not None]
         ring(hands, opened)
         count += len(opened)
@@ -147,10 +145,11 @@ def _stored(hands: Hands, import_: Document) -> bool:
 
 def _canceled(hands: Hands, ids: Iterable[str], refused: list[dict[str, str]]) -> Iterator[tuple[str, Document]]:  # fmt: skip
     """End named imports, giving the queue each was in with it; those that cannot be go to `refused`."""
-    imports = Imports(hands.db)
+    from common.documents.imports import stage_of
+
     for import_id in _distinct(ids):
         for _ in range(RACES):
-            seen = imports.find(import_id)
+            seen = hands.imports.find(import_id)
             if seen is None:
                 refused.append(_no(import_id, "there is no such import"))
                 break
@@ -158,7 +157,9 @@ def _canceled(hands: Hands, ids: Iterable[str], refused: list[dict[str, str]]) -
             if stage is None:
                 refused.append(_no(import_id, f"it has ended already: {seen['status']}"))
                 break
-            ended = imports.end(seen, "canceled", code=None, detail="", retryable=False, now=hands.clock())
+            ended = hands.imports.end(
+                seen, "canceled", code=None, detail="", retryable=False, now=hands.clock()
+            )
             if ended is not None:
                 yield stage.name, ended
                 break
@@ -167,12 +168,14 @@ def _canceled(hands: Hands, ids: Iterable[str], refused: list[dict[str, str]]) -
 
 
 def ring(
-    hands: Hands, opened: Iterable[Document], *, stage_of: Callable[[str], Stage | None] = stage_of
+    hands: Hands, opened: Iterable[Document], *, stage_of: Callable[[str], Stage | None] | None = None
 ) -> None:
     """Ask for what was opened again, imports where nothing else is said, each organization in its own room."""
+    import redis
+
     rooms: defaultdict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
     for one in opened:
-        stage = stage_of(one["status"])
+        stage = (stage_of or hands.imports.stage_of)(one["status"])
         if stage is not None:
             rooms[stage.name, one["organization_id"]].append((one["_id"], one["created_at"]))
     try:
@@ -184,6 +187,8 @@ def ring(
 
 def _answer_bells(hands: Hands, ended: Iterable[tuple[str, Document]]) -> None:
     """Take back the bells of imports that are no more, so that the next ones of the organization ring."""
+    import redis
+
     try:
         for queue, one in ended:
             hands.doorbells.answered(queue, one["organization_id"], one["_id"])

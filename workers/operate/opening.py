@@ -10,22 +10,28 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import redis
-from pymongo import MongoClient
-from pymongo.database import Database
-from pymongo.errors import ConfigurationError, ConnectionFailure
-
-from common.blobs import Blobs, open_blobs
-from common.documents import database
-from common.documents.clock import StoreClock
-from common.documents.database import Document
-from common.queue import broker
-from common.queue.doorbells import Doorbells
-from common.settings import Settings
-from workers.credentials import Credentials
 from workers.operate.printing import Trouble
+
+if TYPE_CHECKING:
+    import redis
+    from pymongo import MongoClient
+    from pymongo.database import Database
+
+    from common.blobs import Blobs
+    from common.documents.database import Document
+    from common.documents.groups import Groups
+    from common.documents.images import Images
+    from common.documents.imports import Imports
+    from common.documents.organizations import Organizations
+    from common.documents.overview import Overview
+    from common.documents.rerenders import Rerenders
+    from common.documents.users import Users
+    from common.queue.doorbells import Doorbells
+    from common.settings import Settings
+    from workers.credentials import Credentials
 
 
 class Hands:
@@ -42,11 +48,15 @@ class Hands:
     @cached_property
     def settings(self) -> Settings:
         """The settings. Raises SettingsError with every mistake."""
+        from common.settings import Settings
+
         return Settings.load(self._environ)
 
     @cached_property
     def settings_for_rendering(self) -> Settings:
         """The settings of a command that touches no store and no token."""
+        from common.settings import Settings
+
         return Settings.load(self._environ, process="render")
 
     @cached_property
@@ -55,6 +65,10 @@ class Hands:
 
         Raises Trouble for a URL that cannot be read.
         """
+        from pymongo.errors import ConfigurationError
+
+        from common.documents import database
+
         try:
             return self._opened.enter_context(database.connect(self.settings.mongodb_url))
         except (ValueError, ConfigurationError) as error:
@@ -66,7 +80,58 @@ class Hands:
     @cached_property
     def db(self) -> Database[Document]:
         """The database that the settings name."""
+        from common.documents import database
+
         return database.database(self.mongodb)
+
+    @cached_property
+    def imports(self) -> Imports:
+        """The imports."""
+        from common.documents.imports import Imports
+
+        return Imports(self.db)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The import groups."""
+        from common.documents.groups import Groups
+
+        return Groups(self.db)
+
+    @cached_property
+    def images(self) -> Images:
+        """The images."""
+        from common.documents.images import Images
+
+        return Images(self.db)
+
+    @cached_property
+    def rerenders(self) -> Rerenders:
+        """The images that are to be rendered anew."""
+        from common.documents.rerenders import Rerenders
+
+        return Rerenders(self.db)
+
+    @cached_property
+    def organizations(self) -> Organizations:
+        """The organizations."""
+        from common.documents.organizations import Organizations
+
+        return Organizations(self.db)
+
+    @cached_property
+    def users(self) -> Users:
+        """The users."""
+        from common.documents.users import Users
+
+        return Users(self.db)
+
+    @cached_property
+    def overview(self) -> Overview:
+        """The lists and counts of imports."""
+        from common.documents.overview import Overview
+
+        return Overview(self.db)
 
     @cached_property
     def redis(self) -> redis.Redis:
@@ -74,6 +139,8 @@ class Hands:
 
         Raises Trouble for a URL that cannot be read.
         """
+        from common.queue import broker
+
         try:
             client = broker.door_client(self.settings.redis_url)
         except ValueError:
@@ -84,6 +151,9 @@ class Hands:
     @cached_property
     def doorbells(self) -> Doorbells:
         """The doorbells, rung like any process that only asks for work."""
+        from common.queue import broker
+        from common.queue.doorbells import Doorbells
+
         return Doorbells(
             self.redis,
             broker.producer(self.redis),
@@ -95,6 +165,10 @@ class Hands:
     @cached_property
     def blobs(self) -> Blobs:
         """The blob store that the settings name. Raises Trouble for a URL that names none."""
+        from pymongo.errors import ConfigurationError
+
+        from common.blobs import open_blobs
+
         try:
             blobs = open_blobs(self.settings.blobs_url, mongodb_url=self.settings.mongodb_url)
         except (ValueError, ConfigurationError) as error:
@@ -105,11 +179,15 @@ class Hands:
     @cached_property
     def credentials(self) -> Credentials:
         """What encrypts Salesforce credentials."""
+        from workers.credentials import Credentials
+
         return Credentials(self.settings.credentials_keys)
 
     @cached_property
     def clock(self) -> Callable[[], datetime]:
         """The store's clock, by which documents are written. Raises ConnectionFailure."""
+        from common.documents.clock import StoreClock
+
         clock = StoreClock()
         clock.measure(lambda: self.mongodb.admin.command("hello"))
         return clock
@@ -121,12 +199,28 @@ def where(url: str) -> str:
     return split.netloc.rpartition("@")[2] or split.path or "this machine"
 
 
-def away(hands: Hands, error: Exception) -> str:
-    """Say which store did not serve a command, and what to do, in one sentence."""
-    if isinstance(error, ConnectionFailure):
+def ending(hands: Hands, error: Exception) -> tuple[str, int] | None:
+    """Say in one sentence why a command cannot go on, with its exit code; None for what nobody foresaw."""
+    import redis
+    from pymongo.errors import ConnectionFailure, PyMongoError
+
+    from common.blobs import BlobError
+    from common.settings import SettingsError
+    from workers.credentials import CredentialsError
+
+    sentence: str | None = None
+    if isinstance(error, Trouble):
+        return str(error), error.exit_code
+    if isinstance(error, SettingsError | CredentialsError):
+        return str(error), 2
+    if isinstance(error, BlobError):
+        sentence = f"{error} `imports doctor` looks closer."
+    elif isinstance(error, ConnectionFailure):
         at = where(hands.settings.mongodb_url)
-        return f"MongoDB at {at} does not answer: start it, or correct MONGODB_URL (`imports doctor` looks closer)."
-    if isinstance(error, redis.RedisError):
+        sentence = f"MongoDB at {at} does not answer: start it, or correct MONGODB_URL (`imports doctor` looks closer)."
+    elif isinstance(error, PyMongoError):
+        sentence = f"MongoDB refused what was asked ({type(error).__name__}): check the rights of the user in MONGODB_URL."
+    elif isinstance(error, redis.RedisError):
         at = where(hands.settings.redis_url)
-        return f"Redis at {at} cannot serve ({type(error).__name__}): start it, or correct REDIS_URL (`imports doctor` looks closer)."
-    return f"MongoDB refused what was asked ({type(error).__name__}): check the rights of the user in MONGODB_URL."
+        sentence = f"Redis at {at} cannot serve ({type(error).__name__}): start it, or correct REDIS_URL (`imports doctor` looks closer)."
+    return None if sentence is None else (sentence, 1)

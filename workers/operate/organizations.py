@@ -7,18 +7,11 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, Any
 
-import redis
 import typer
 
-from common.documents.database import Document
-from common.documents.organizations import Organizations
-from common.queue import allowance
-from workers.credentials import CredentialsError
-from workers.imaging.variants import parse
-from workers.operate import access, salesforce
+from workers.operate import salesforce
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table, written
 from workers.operate.salesforce import (
@@ -35,6 +28,11 @@ from workers.operate.salesforce import (
     SecurityTokenFile,
     Username,
 )
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from common.documents.database import Document
 
 Name = Annotated[str, typer.Argument(help="What people call the organization.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The organization's id.")]
@@ -77,9 +75,11 @@ def add(  # noqa: PLR0913 - an option each
 ) -> None:
     """Add an organization and the credentials of its Salesforce.
 
-    Example: [bold]imports organization add Acme --salesforce-url https://acme.my.salesforce.com
-    --client-id 3MVG9… --client-secret-file secret.txt[/]; then [bold]imports organization check ID[/]
+    Example: `imports organization add Acme --salesforce-url https://acme.my.salesforce.com
+    --client-id 3MVG9… --client-secret-file secret.txt`; then `imports organization check ID`
     """
+    from workers.operate import access
+
     hands: Hands = ctx.obj
     organization_id = new_id(id)
     new = access.given(
@@ -101,7 +101,7 @@ def add(  # noqa: PLR0913 - an option each
     }
     source |= access.merged(organization_id, {}, source, new, hands.credentials)
     try:
-        kept = _kept(hands).add(organization_id, name=name, source=source, now=hands.clock())
+        kept = hands.organizations.add(organization_id, name=name, source=source, now=hands.clock())
     except ValueError as error:
         raise Trouble(str(error)) from None
     _tell(hands, kept, json=json)
@@ -110,7 +110,7 @@ def add(  # noqa: PLR0913 - an option each
 def list_(ctx: typer.Context, *, json: Json = False) -> None:
     """List all organizations, oldest first."""
     hands: Hands = ctx.obj
-    found, zone = _kept(hands).list(), hands.settings.time_zone
+    found, zone = hands.organizations.list(), hands.settings.time_zone
     if json:
         answer([presented(organization, zone) for organization in found])
         return
@@ -157,8 +157,10 @@ def update(  # noqa: PLR0913 - an option each
 
     Only what is given changes; a new --salesforce-url also replaces an instance URL that is not given anew.
 
-    Example: [bold]imports organization update ID --client-secret-file - < secret.txt[/]
+    Example: `imports organization update ID --client-secret-file - < secret.txt`
     """
+    from workers.operate import access
+
     hands: Hands = ctx.obj
     before = existing(hands, id)
     changes: dict[str, Any] = {}
@@ -189,7 +191,7 @@ def update(  # noqa: PLR0913 - an option each
             return
     if not changes and name is None:
         raise Trouble("Say what to change; see `imports organization update --help`.", exit_code=2)
-    _kept(hands).update(before["_id"], source=changes, name=name)
+    hands.organizations.update(before["_id"], source=changes, name=name)
     _tell(hands, existing(hands, id), json=json)
 
 
@@ -198,7 +200,7 @@ def check(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A
 
     It makes about eight API calls and changes nothing; exit code 1 if an import could not be done.
     """
-    from workers.operate import connection  # noqa: PLC0415 - it loads the client library; see `opening.py`
+    from workers.operate import connection
 
     hands: Hands = ctx.obj
     organization = existing(hands, id)
@@ -218,15 +220,18 @@ def rotate(ctx: typer.Context, *, json: Json = False) -> None:
     Salesforce knows does not change, so sessions go on. A credential that an earlier release kept without its owner
     is bound to its organization and address by this; once its old key is gone, no copy of it can be used.
     """
+    from workers.credentials import CredentialsError
+    from workers.operate import access
+
     hands: Hands = ctx.obj
     done, unreadable = [], []
-    for organization in _kept(hands).list():
+    for organization in hands.organizations.list():
         try:
             changes = access.rotated(organization["_id"], organization["source"], hands.credentials)
         except CredentialsError as error:
             unreadable.append({"id": organization["_id"], "detail": str(error)})
             continue
-        if _kept(hands).reencrypted(organization, changes):
+        if hands.organizations.reencrypted(organization, changes):
             done.append(organization["_id"])
     if json:
         answer({"rotated": done, "unreadable": unreadable})
@@ -241,20 +246,20 @@ def rotate(ctx: typer.Context, *, json: Json = False) -> None:
 def disable(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
     """Refuse the tokens of its users at once and let its imports wait; nothing is lost."""
     hands: Hands = ctx.obj
-    _kept(hands).disable(existing(hands, id)["_id"], now=hands.clock())
+    hands.organizations.disable(existing(hands, id)["_id"], now=hands.clock())
     _tell(hands, existing(hands, id), json=json)
 
 
 def enable(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
     """Accept its users again and let its imports go on."""
     hands: Hands = ctx.obj
-    _kept(hands).enable(existing(hands, id)["_id"])
+    hands.organizations.enable(existing(hands, id)["_id"])
     _tell(hands, existing(hands, id), json=json)
 
 
 def existing(hands: Hands, organization_id: str) -> Document:
     """Return an organization. Raises Trouble where there is none such."""
-    found = _kept(hands).find(organization_id.strip().lower())
+    found = hands.organizations.find(organization_id.strip().lower())
     if found is None:
         raise Trouble(f"There is no organization {organization_id!r}: see `imports organization list`.")
     return found
@@ -262,11 +267,13 @@ def existing(hands: Hands, organization_id: str) -> Document:
 
 def _render_by(hands: Hands, organization_id: str, thumbnails: str) -> None:
     """Give an organization its own recipe; images that exist keep theirs until `imports rerender`."""
+    from workers.imaging.variants import parse
+
     try:
         parse(thumbnails or hands.settings.thumbnails)
     except ValueError as mistake:
         raise Trouble(f"--thumbnails {mistake}.", exit_code=2) from None
-    _kept(hands).render_by(organization_id, thumbnails or None)
+    hands.organizations.render_by(organization_id, thumbnails or None)
 
 
 def presented(organization: Document, zone: ZoneInfo) -> dict[str, Any]:
@@ -302,12 +309,12 @@ def new_id(given: str | None) -> str:
         raise Trouble("--id must be a UUID, or leave it out and one is made.", exit_code=2) from None
 
 
-def _kept(hands: Hands) -> Organizations:
-    return Organizations(hands.db)
-
-
 def _quota(hands: Hands, organization_id: str) -> dict[str, Any] | None:
     """Return what is known of an organization's API calls; None where nothing is, or Redis is away."""
+    import redis
+
+    from common.queue import allowance
+
     try:
         usage = allowance.read(hands.redis, organization_id, now=hands.clock().timestamp())
     except redis.RedisError:

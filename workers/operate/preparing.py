@@ -6,12 +6,8 @@ import time
 from contextlib import suppress
 from typing import Annotated
 
-import pymongo
 import typer
-from pymongo.errors import ConnectionFailure, ExecutionTimeout
 
-from common.documents import database
-from workers.operate import checks
 from workers.operate.opening import Hands, where
 from workers.operate.printing import Json, Trouble, answer, line, news
 
@@ -33,8 +29,10 @@ def prepare(
     Run it once per release, before the other processes start. It waits for MongoDB, changes nothing that is
     in place already, and warns where a store could lose work; with STRICT_STORES=true such a warning fails it.
 
-    Example: [bold]imports prepare --wait 120[/]
+    Example: `imports prepare --wait 120`
     """
+    from workers.operate import checks
+
     hands: Hands = ctx.obj
     end = time.monotonic() + wait
     _wait(hands, end)
@@ -54,6 +52,9 @@ def prepare(
 
 def _wait(hands: Hands, end: float) -> None:
     """Wait until MongoDB answers and takes writes. Raises Trouble when time is up."""
+    import pymongo
+    from pymongo.errors import ConnectionFailure, ExecutionTimeout
+
     at, told = where(hands.settings.mongodb_url), time.monotonic()
     while True:
         # The driver alone would look for a server for three seconds and tell nobody meanwhile.
@@ -71,6 +72,10 @@ def _wait(hands: Hands, end: float) -> None:
 
 def _index(hands: Hands, end: float) -> None:
     """Make the indexes. On a large collection that outlasts a socket's patience, so it is asked again."""
+    from pymongo.errors import ConnectionFailure
+
+    from common.documents import database
+
     while True:
         try:
             database.prepare(hands.db)

@@ -10,15 +10,17 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from common.display import CUT, marked
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from rich.console import Console
+    from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 
@@ -60,6 +62,8 @@ def cut(text: str) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """Print a table; None is shown as a dash, and a status in its colour."""
+    from rich.table import Table
+
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         shown.add_column(column, overflow="fold")
@@ -70,6 +74,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
 
 def fields(pairs: Mapping[str, Any]) -> None:
     """Print names and values, one a line; those that are None are left out."""
+    from rich.table import Table
+    from rich.text import Text
+
     shown = Table.grid(padding=(0, 2))
     for name, value in pairs.items():
         if value is not None:
@@ -79,12 +86,16 @@ def fields(pairs: Mapping[str, Any]) -> None:
 
 def cell(value: Any) -> Text:
     """Write a value for people. Whatever the outside sent is text here, never markup or a control code."""
+    from rich.text import Text
+
     text = "-" if value is None else str(value)
     return Text(cut(text), style=STATUS_COLOURS.get(text, ""))
 
 
 def console() -> Console:
     """Return a console on the standard output of this moment."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
 
 

@@ -7,10 +7,6 @@ from typing import Any
 
 import typer
 
-from common.documents.imports import STAGES
-from common.documents.oldest import Oldest
-from common.documents.rerenders import Rerenders
-from common.queue.depth import depths
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, answer, lasting, table
 
@@ -25,6 +21,10 @@ def queues(ctx: typer.Context, *, json: Json = False) -> None:
     Depth is all that is still to be done: waiting + in flight + delayed. Watch the age more than the depth:
     a deep queue that moves is healthy, a growing age is not.
     """
+    from common.documents.imports import STAGES
+    from common.documents.oldest import Oldest
+    from common.queue.depth import depths
+
     hands: Hands = ctx.obj
     oldest, now = Oldest(hands.db), hands.clock()
     rows = [
@@ -52,7 +52,7 @@ def queues(ctx: typer.Context, *, json: Json = False) -> None:
 
 def _rerenders(hands: Hands, now: datetime) -> dict[str, Any]:
     """Tell of the queue that is a collection: images to be rendered anew, behind every import."""
-    counted = Rerenders(hands.db).standing(now)
+    counted = hands.rerenders.standing(now)
     return {"queue": "rerender", **counted, "dead": 0, "depth": sum(counted.values()), "oldest_age_s": None}
 
 

@@ -13,17 +13,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.decoding.client import Decoder
-from workers.failures import Permanent, Throttled
-from workers.imaging.limits import Limits
-from workers.imaging.rendering import Rendering
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, news, table
-from workers.recipes import usual_recipe
+
+if TYPE_CHECKING:
+    from workers.decoding.client import Decoder
+    from workers.imaging.rendering import Rendering
 
 NEWS_SECONDS = 2.0
 UNREADABLE = "file_unreadable"  # not a verdict on a picture: there is none
@@ -50,8 +49,13 @@ def render(
     Needs no store and no secret. A refused picture is an answer, so the exit code is 0 all the same; it is 1
     where a file could not be read.
 
-    Example: [bold]imports render photo.heic scan.tif --out thumbnails[/]
+    Example: `imports render photo.heic scan.tif --out thumbnails`
     """
+    from workers.decoding.client import Decoder
+    from workers.failures import Throttled
+    from workers.imaging.limits import Limits
+    from workers.recipes import usual_recipe
+
     hands: Hands = ctx.obj
     settings = hands.settings_for_rendering
     limits = Limits(
@@ -104,6 +108,8 @@ def _rendered(files: Sequence[Path], out: Path, decoder: Decoder) -> list[dict[s
 
 def _one(file: Path, out: Path, stem: str, decoder: Decoder, stopping: threading.Event) -> dict[str, Any]:
     """Render one file. Raises Throttled, Interrupted, and OSError for thumbnails that cannot be written."""
+    from workers.failures import Permanent
+
     try:
         # Not blocking: a pipe or a device among the files must not hold up the rest for ever.
         original = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb")

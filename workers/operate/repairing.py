@@ -13,7 +13,6 @@ from datetime import datetime
 
 from common.documents.database import Document
 from common.documents.groups import Groups
-from common.documents.images import Images
 from common.documents.imports import Imports
 from common.queue.inspection import Waiting, take_out
 from workers.operate.inspecting import ORPHAN_AGE, Finding, Inspector, judged, parts_of, stuck
@@ -28,7 +27,7 @@ class Repairer:
 
     def __init__(self, hands: Hands, inspector: Inspector) -> None:
         self._hands, self._inspector = hands, inspector
-        self._imports, self._images, self._groups = Imports(hands.db), Images(hands.db), Groups(hands.db)
+        self._imports, self._images, self._groups = hands.imports, hands.images, hands.groups
 
     def repaired(self, findings: Iterable[Finding], *, began: datetime) -> Iterator[tuple[Finding, str]]:
         """Act on each finding and yield what came of it; `began` is when the verification did."""

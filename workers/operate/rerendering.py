@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from common.documents.database import Document
-from common.documents.images import Images
-from common.documents.organizations import Organizations
-from common.documents.rerenders import Rerenders
-from workers.imaging.naming import recipe_id
 from workers.operate.looking import Organization
 from workers.operate.mending import moment
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, line, news
-from workers.recipes import recipe_for, usual_recipe
+
+if TYPE_CHECKING:
+    from common.documents.database import Document
+    from common.documents.rerenders import Rerenders
 
 PAGE = 500
 LOOK_SECONDS = 0.5
@@ -52,7 +48,7 @@ def rerender(  # noqa: PLR0913 - an option each
     Imports go first. Old thumbnails stay readable until the new ones are recorded; `imports repair` removes those
     that nothing names any more, once they are a day old.
 
-    Examples: [bold]imports rerender --dry-run[/] · [bold]imports rerender --organization ID --no-wait[/]
+    Examples: `imports rerender --dry-run` · `imports rerender --organization ID --no-wait`
     """
     hands: Hands = ctx.obj
     match: dict[str, Any] = {}
@@ -62,31 +58,34 @@ def rerender(  # noqa: PLR0913 - an option each
         match["organization_id"] = organization.strip().lower()
     if since is not None:
         match["created_at"] = {"$gte": moment(since, hands.clock(), hands.settings.time_zone)}
-    rerenders, ordered = Rerenders(hands.db), []
+    ordered = []
     for image, recipe in _outdated(hands, match):
         if dry_run:
             ordered.append(image["_id"])
         else:
-            ordered.append(rerenders.order(image, recipe=recipe, now=hands.clock()))
+            ordered.append(hands.rerenders.order(image, recipe=recipe, now=hands.clock()))
         if len(ordered) % PAGE == 0:
             news(f"{len(ordered)} so far …")
-    ends = _watched(rerenders, ordered) if wait and not dry_run else {}
+    ends = _watched(hands.rerenders, ordered) if wait and not dry_run else {}
     failed = sorted(one for one, end in ends.items() if end != "succeeded")
     _tell(len(ordered), len(ends) - len(failed), failed, dry_run=dry_run, json=json)
 
 
 def _outdated(hands: Hands, match: dict[str, Any]) -> Iterator[tuple[Document, str]]:
     """Walk over the images that fit and give those of another recipe, each with the one that it should have."""
+    from workers.imaging.naming import recipe_id
+    from workers.recipes import recipe_for, usual_recipe
+
     try:
         usual = usual_recipe(hands.settings.thumbnails)
     except ValueError as mistake:
         raise Trouble(str(mistake), exit_code=2) from None
-    own = {one["_id"]: recipe_id(recipe_for(one, usual)) for one in Organizations(hands.db).list()}
+    own = {one["_id"]: recipe_id(recipe_for(one, usual)) for one in hands.organizations.list()}
     named, match = (
         match.get("_id", {}).get("$in"),
         {key: value for key, value in match.items() if key != "_id"},
     )
-    kept, last = Images(hands.db), ""
+    kept, last = hands.images, ""
     while page := kept.after(last, match, limit=PAGE):
         last = page[-1]["_id"]
         for image in page:
@@ -98,6 +97,9 @@ def _outdated(hands: Hands, match: dict[str, Any]) -> Iterator[tuple[Document, s
 
 def _watched(rerenders: Rerenders, ordered: list[str]) -> dict[str, str]:
     """Show a bar until every one has ended. Ctrl-C ends the watching and nothing else."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     ends: dict[str, str] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("rendering anew", total=len(ordered))

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from workers.operate.printing import Trouble, news
-from workers.sources.salesforce.grants import GRANTS
-from workers.sources.salesforce.origins import Origin, OriginError
 
+# As `workers.sources.salesforce.grants` has them; a test holds the two together.
+WAYS = ("client_credentials", "jwt_bearer", "refresh_token", "password", "soap")
 _VERSION = re.compile(r"[1-9]\d{1,2}\.0", re.ASCII)
 
 SalesforceUrl = Annotated[
@@ -50,7 +50,7 @@ SecurityTokenFile = Annotated[
 ]
 Grant = Annotated[
     str | None,
-    typer.Option(metavar="WAY", help=f"How to log in, where the rest does not say it: {', '.join(GRANTS)}."),
+    typer.Option(metavar="WAY", help=f"How to log in, where the rest does not say it: {', '.join(WAYS)}."),
 ]
 InstanceUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="Where the records are, if not where one logs in.")
@@ -62,6 +62,8 @@ ApiVersion = Annotated[
 
 def origin(option: str, url: str) -> str:
     """Return scheme and host of a Salesforce URL: https, or plain http to this machine. Raises Trouble."""
+    from workers.sources.salesforce.origins import Origin, OriginError
+
     try:
         return Origin.of(url).url
     except OriginError as error:

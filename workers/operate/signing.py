@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from common import tokens
 from workers.operate.opening import Hands
 from workers.operate.organizations import existing
 from workers.operate.printing import Json, answer, line, news, shown, utc_now, written
@@ -23,14 +22,22 @@ def token(
     *,
     user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="For whom; see `imports user list`.")],
     lifetime: Annotated[
-        int, typer.Option(min=1, max=10 * 365 * 86400, metavar="SECONDS", help="How long it is good for.")
-    ] = tokens.LONGEST_RENEWAL,
+        int | None,
+        typer.Option(
+            min=1,
+            max=10 * 365 * 86400,
+            metavar="SECONDS",
+            help="How long it is good for; four hours when not given.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Sign a token for a user and print it. Each successful answer of the API renews it.
 
-    Example: [bold]curl -H "Authorization: Token token=\\"$(imports token USER_ID)\\"" …[/]
+    Example: `curl -H "Authorization: Token token=\\"$(imports token USER_ID)\\"" …`
     """
+    from common import tokens
+
     hands: Hands = ctx.obj
     settings = hands.settings
     user = user_of(hands, user_id)
@@ -39,7 +46,7 @@ def token(
         if one["disabled_at"] is not None:
             news(f"Warning: the {refused} is disabled, so the token is refused until you enable it again.")
     # Tokens are judged by each machine's own clock, unlike documents, which go by the store's.
-    now = int(utc_now().timestamp())
+    now, lifetime = int(utc_now().timestamp()), lifetime or tokens.LONGEST_RENEWAL
     signed = tokens.mint(user["_id"], secret=settings.token_secrets[0], now=now, lifetime=lifetime)
     expires_at = datetime.fromtimestamp(now + lifetime, UTC)
     if json:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from common.documents.database import Document
-from common.documents.users import Users
 from workers.operate.opening import Hands
 from workers.operate.organizations import NewId, existing, new_id
 from workers.operate.printing import Json, Trouble, answer, line, news, shown, table, written
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from common.documents.database import Document
 
 Organization = Annotated[str, typer.Argument(metavar="ORGANIZATION_ID", help="The user's organization.")]
 Id = Annotated[str, typer.Argument(metavar="USER_ID", help="The user's id.")]
@@ -35,13 +37,13 @@ def add(
 ) -> None:
     """Add a user to an organization. Adding the same user again changes nothing.
 
-    Example: [bold]imports user add ORGANIZATION_ID[/], then [bold]imports token USER_ID[/]
+    Example: `imports user add ORGANIZATION_ID`, then `imports token USER_ID`
     """
     hands: Hands = ctx.obj
     user_id = new_id(id)
     organization = existing(hands, organization_id)
     try:
-        user = Users(hands.db).add(user_id, organization_id=organization["_id"], now=hands.clock())
+        user = hands.users.add(user_id, organization_id=organization["_id"], now=hands.clock())
     except ValueError as error:
         raise Trouble(str(error)) from None
     if json:
@@ -63,7 +65,7 @@ def list_(
     hands: Hands = ctx.obj
     zone = hands.settings.time_zone
     only = None if organization_id is None else existing(hands, organization_id)["_id"]
-    found = Users(hands.db).list(only)
+    found = hands.users.list(only)
     if json:
         answer([_presented(user, zone) for user in found])
         return
@@ -78,20 +80,20 @@ def list_(
 def disable(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
     """Refuse the user's tokens from now on."""
     hands: Hands = ctx.obj
-    Users(hands.db).disable(user_of(hands, id)["_id"], now=hands.clock())
+    hands.users.disable(user_of(hands, id)["_id"], now=hands.clock())
     _tell(hands, id, json=json)
 
 
 def enable(ctx: typer.Context, *, id: Id, json: Json = False) -> None:  # noqa: A002
     """Accept the user's tokens again."""
     hands: Hands = ctx.obj
-    Users(hands.db).enable(user_of(hands, id)["_id"])
+    hands.users.enable(user_of(hands, id)["_id"])
     _tell(hands, id, json=json)
 
 
 def user_of(hands: Hands, user_id: str) -> Document:
     """Return a user. Raises Trouble where there is none such."""
-    found = Users(hands.db).find(user_id.strip().lower())
+    found = hands.users.find(user_id.strip().lower())
     if found is None:
         raise Trouble(f"There is no user {user_id!r}: see `imports user list`.")
     return found

@@ -10,17 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from common.documents.inspection import Inspection
-from workers.operate.inspecting import KINDS, Finding, Inspector
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, answer, line, table
-from workers.operate.repairing import KEPT, Repairer
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from workers.operate.inspecting import Finding, Inspector
 
 SHOWN = 50  # findings in the table for people; `--json` has all of them
 
@@ -40,8 +40,10 @@ def verify(ctx: typer.Context, *, sizes: Sizes = False, json: Json = False) -> N
     It looks for images without an import, imports without an image, blobs that are missing, changed or
     orphaned, imports and groups that are stuck, and messages that name nothing.
 
-    Example: [bold]imports verify --sizes[/] as a quick look every day
+    Example: `imports verify --sizes` as a quick look every day
     """
+    from workers.operate.inspecting import Inspector
+
     hands: Hands = ctx.obj
     with _progress(hands) as told:
         inspector = Inspector(hands, digests=not sizes, told=told)
@@ -64,8 +66,11 @@ def repair(
 
     An original that any document names is never removed, nor any blob that was put within the last 24 hours.
 
-    Example: [bold]imports repair --dry-run[/], then [bold]imports repair[/]
+    Example: `imports repair --dry-run`, then `imports repair`
     """
+    from workers.operate.inspecting import Inspector
+    from workers.operate.repairing import KEPT, Repairer
+
     hands: Hands = ctx.obj
     began = hands.clock()
     with _progress(hands) as told:
@@ -80,6 +85,8 @@ def repair(
 
 
 def _tell(inspector: Inspector, done: list[tuple[Finding, str | None]], *, json: bool) -> None:
+    from workers.operate.inspecting import KINDS
+
     if json:
         findings = [
             {
@@ -111,6 +118,11 @@ def _tell(inspector: Inspector, done: list[tuple[Finding, str | None]], *, json:
 @contextmanager
 def _progress(hands: Hands) -> Iterator[Callable[[str, int], None]]:
     """Show on a terminal's standard error how far the walk is; elsewhere show nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from common.documents.inspection import Inspection
+
     columns: Any = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         tasks: dict[str, TaskID] = {}

@@ -11,7 +11,7 @@ import redis
 from common.queue import presence
 from tests.stores import free_port
 from tests.unit.workers.operate.conftest import SECRET, Imports
-from workers.operate.doctor import PROCESSES
+from workers.operate.examining import PROCESSES
 
 ROOT = Path(__file__).parents[4]
 
