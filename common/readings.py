@@ -6,13 +6,16 @@ import base64
 import binascii
 import zoneinfo
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from common.guessable import why_guessable
 
 SHORTEST_SECRET = 32  # bytes: what HS256 asks for
 SHORTEST_PASSWORD = 12
+
+T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 
 def as_text(text: str) -> str:
@@ -28,17 +31,22 @@ def as_choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def as_number(low: float, high: float, kind: Callable[[str], float] = int) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            raise ValueError(f"must be a number, not {text[:40]!r}") from None
-        if not low <= value <= high:
-            raise ValueError(f"must lie between {low:g} and {high:g}")
-        return value
+def as_whole(low: int, high: int) -> Callable[[str], int]:
+    return lambda text: _between(low, high, text, int)
 
-    return parse
+
+def as_number(low: float, high: float) -> Callable[[str], float]:
+    return lambda text: _between(low, high, text, float)
+
+
+def _between(low: float, high: float, text: str, kind: Callable[[str], N]) -> N:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise ValueError(f"must be a number, not {text[:40]!r}") from None
+    if not low <= value <= high:
+        raise ValueError(f"must lie between {low:g} and {high:g}")
+    return value
 
 
 def as_flag(text: str) -> bool:
@@ -106,5 +114,5 @@ def as_fernet_keys(text: str) -> tuple[str, ...]:
     return keys
 
 
-def as_optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def as_optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda text: parse(text) if text else None
