@@ -14,11 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import redis
-import structlog
 
 from workers.failures import Throttled
-
-log = structlog.get_logger(__name__)
+from workers.redis_away import quietly
 
 LEASE_SECONDS = 30.0  # longer than a read may take, at whose end the holder is heard of again
 PROLONG_SECONDS = 5.0
@@ -65,20 +63,20 @@ class RedisLanes:
             nonlocal prolonged
             if self._monotonic() - prolonged >= PROLONG_SECONDS:
                 prolonged = self._monotonic()
-                with self._quietly():
+                with quietly("lanes not shared"):
                     self._taken_by(holder)
 
         try:
             yield prolong
         finally:
-            with self._quietly():
+            with quietly("lanes not shared"):
                 self._client.zrem(self._key, holder)
 
     def _enter(self, holder: str) -> None:
         patience = self._monotonic() + WAIT_SECONDS
         while True:
             entered = True
-            with self._quietly():
+            with quietly("lanes not shared"):
                 entered = self._taken_by(holder)
             if entered:
                 return
@@ -95,10 +93,3 @@ class RedisLanes:
     def _taken_by(self, holder: str) -> bool:
         """Take a place, or prolong one that is held. Raises RedisError."""
         return bool(self._take(keys=[self._key], args=[int(self._lease * 1000), self._places, holder]))
-
-    @contextlib.contextmanager
-    def _quietly(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.RedisError as error:
-            log.debug("lanes not shared", reason=type(error).__name__)

@@ -11,22 +11,19 @@ the known numbers are old and would forbid something, one worker asks for the pr
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import redis
-import structlog
 
 from common.queue import allowance
 from common.queue.allowance import Usage
 from workers.failures import Throttled
-
-log = structlog.get_logger(__name__)
+from workers.redis_away import quietly
 
 FRESH_SECONDS = 55.0
 """So long numbers are believed that forbid something: a little less than the first pause of a closed gate."""
@@ -112,7 +109,7 @@ class RedisQuota:
             if plenty and moment - self._told_at < TELL_SECONDS:
                 return
             calls, self._untold, self._told_at = self._untold, 0, moment
-        with self._quietly():
+        with quietly("quota not shared"):
             allowance.tell(self._client, self._id, used=used, limit=limit, calls=calls, now=now)
 
     def spent(self) -> None:
@@ -129,7 +126,7 @@ class RedisQuota:
             look()
             usage = self.usage() or usage
             if self._suffices(usage, group=group):
-                with self._quietly():
+                with quietly("quota not shared"):
                     allowance.found(self._client, self._id)
                 return
         raise self._throttled(usage, group=group)
@@ -159,7 +156,7 @@ class RedisQuota:
         with self._lock:
             if self._monotonic() - self._read_at >= READ_SECONDS:
                 self._read_at = self._monotonic()
-                with self._quietly():
+                with quietly("quota not shared"):
                     self._read = allowance.read(self._client, self._id, now=self._now())
             found = self._read
         seen = self._seen
@@ -176,7 +173,7 @@ class RedisQuota:
         return self._now() - usage.at > FRESH_SECONDS
 
     def _may_look(self) -> bool:
-        with self._quietly():
+        with quietly("quota not shared"):
             return allowance.may_look(self._client, self._id, first=FRESH_SECONDS, cap=LOOK_AGAIN_CAP)
         return True
 
@@ -196,10 +193,3 @@ class RedisQuota:
             probe_cap=LOOK_AGAIN_CAP,
             expected_at=self.expected(usage, group=group),
         )
-
-    @contextlib.contextmanager
-    def _quietly(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.RedisError as error:
-            log.debug("quota not shared", reason=type(error).__name__)

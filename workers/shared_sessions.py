@@ -3,7 +3,7 @@
     imports:session:O:V          digest of the token, then token and instance, encrypted; lives 15 minutes
     imports:session:O:V:turn     who logs in now
     imports:session:O:V:refused  why logging in is not worth trying; lives as long as that holds
-    imports:logins:O             logins of an hour that began with the first of them; lives as long
+    imports:logins:O@S           logins in the second S; lives for the hour in which they count
 
 O is an organization and V the version of its credentials, so that new credentials begin with nothing. A
 process that cannot reach Redis does all of it for itself.
@@ -14,35 +14,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import secrets
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import redis
-import structlog
+from dramatiq.rate_limits import WindowRateLimiter
+from dramatiq.rate_limits.backends import RedisBackend
+from redis.client import Pipeline
 
 from workers.credentials import Credentials, CredentialsError
+from workers.redis_away import quietly
 from workers.sources.surroundings import Kept, Refused
-
-log = structlog.get_logger(__name__)
 
 SESSION_SECONDS = 900
 HOUR, LOGINS_AN_HOUR = 3600, 1800
 """Half of what the vendor blocks a user for: other integrations may share it."""
 
-# Delete a key only while it holds, or begins with, what is expected.
-_IF_IT_IS = """
-if string.sub(redis.call('GET', KEYS[1]) or '', 1, #ARGV[1]) == ARGV[1] then
-  return redis.call('DEL', KEYS[1])
-end
-return 0
-"""
-# Redis itself ends the hour: processes may differ about the time.
-_COUNT = """
-local count = redis.call('INCR', KEYS[1])
-if count == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
-return count
-"""
+NOT_SHARED = "session not shared"
 
 
 class RedisSession:
@@ -55,13 +43,17 @@ class RedisSession:
         # A session that was copied from another organization's key would fetch that one's attachments.
         self._owner = {"organization_id": organization_id, "session": str(version)}
         self._key = f"imports:session:{organization_id}:{version}"
-        self._logins = f"imports:logins:{organization_id}"
-        self._drop = client.register_script(_IF_IT_IS)
-        self._count = client.register_script(_COUNT)
+        # It asks Redis for each second of the hour, some milliseconds in all: little beside the login itself.
+        self._logins = WindowRateLimiter(
+            RedisBackend(client=client),
+            f"imports:logins:{organization_id}",
+            limit=LOGINS_AN_HOUR,
+            window=HOUR,
+        )
 
     def read(self) -> Kept | Refused | None:
         """Return the session, or why there is none to be had; None where nobody has tried."""
-        with self._quietly():
+        with quietly(NOT_SHARED):
             pipe = self._client.pipeline(transaction=False)
             pipe.get(self._key)
             pipe.get(f"{self._key}:refused")
@@ -75,7 +67,7 @@ class RedisSession:
 
     def write(self, kept: Kept | Refused) -> None:
         """Tell the others what a login brought."""
-        with self._quietly():
+        with quietly(NOT_SHARED, CredentialsError):
             if isinstance(kept, Refused):
                 if kept.seconds > 0:
                     milliseconds = int(kept.seconds * 1000)
@@ -86,26 +78,33 @@ class RedisSession:
 
     def forget(self, token: str) -> None:
         """Take a session back that Salesforce refuses, unless another has come into its place."""
-        with self._quietly():
-            self._drop(keys=[self._key], args=[_digest(token)])
+
+        def drop(pipe: Pipeline) -> None:  # another session that comes meanwhile makes it begin anew
+            kept = pipe.get(self._key)
+            pipe.multi()
+            if isinstance(kept, bytes) and kept.startswith(_digest(token).encode()):
+                pipe.delete(self._key)
+
+        with quietly(NOT_SHARED):
+            self._client.transaction(drop, self._key)
 
     @contextlib.contextmanager
     def turn(self, seconds: float) -> Iterator[bool]:
         """Take the one turn at logging in; a holder that dies gives it up when the seconds are over."""
-        name, mine = secrets.token_hex(16), True
-        with self._quietly():
-            mine = bool(self._client.set(f"{self._key}:turn", name, nx=True, px=int(seconds * 1000)))
+        lock, mine = self._client.lock(f"{self._key}:turn", timeout=seconds, thread_local=False), True
+        with quietly(NOT_SHARED):
+            mine = lock.acquire(blocking=False)
         try:
             yield mine
         finally:
             if mine:
-                with self._quietly():
-                    self._drop(keys=[f"{self._key}:turn"], args=[name])
+                with quietly(NOT_SHARED):  # a turn that has run out is another's by now, and stays so
+                    lock.release()
 
     def may_log_in(self) -> bool:
         """Count a login of all processes together; False where they have been too many of late."""
-        with self._quietly():
-            return int(self._count(keys=[self._logins], args=[HOUR])) <= LOGINS_AN_HOUR
+        with quietly(NOT_SHARED), self._logins.acquire(raise_on_failure=False) as free:
+            return bool(free)
         return True
 
     def _opened(self, kept: bytes) -> Kept | None:
@@ -117,13 +116,6 @@ class RedisSession:
         except (CredentialsError, ValueError, TypeError):
             return None  # written under a key that this process does not have
         return Kept(str(token), str(instance_url))
-
-    @contextlib.contextmanager
-    def _quietly(self) -> Iterator[None]:
-        try:
-            yield
-        except (redis.RedisError, CredentialsError) as error:
-            log.debug("session not shared", reason=type(error).__name__)
 
 
 def _digest(token: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from tests.conformance.organization import KEY, PICTURE, SECRET, World, document, in_time
+from workers import shared_sessions
 from workers.credentials import Credentials
 from workers.failures import Failure, Throttled
 from workers.shared_sessions import RedisSession
@@ -210,6 +211,31 @@ def test_a_login_of_another_process_is_waited_for(world: World, redis_url: str) 
     assert world.asked_to_log_in == 1
     assert world.fetch(record_id)[1] == PICTURE
     held.close()
+
+
+def test_all_processes_together_log_in_so_often_an_hour(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logins of every process and version of the credentials count together, of each organization by itself."""
+    monkeypatch.setattr(shared_sessions, "LOGINS_AN_HOUR", 3)
+    with redis.Redis.from_url(redis_url) as one, redis.Redis.from_url(redis_url) as other:
+        sessions = [
+            RedisSession(client, Credentials([KEY]), "org", version=version)
+            for client in (one, other)
+            for version in (1, 2)
+        ]
+        assert [session.may_log_in() for session in sessions] == [True, True, True, False]
+        assert RedisSession(one, Credentials([KEY]), "another", version=1).may_log_in()
+        counted = list(one.scan_iter("imports:logins:*"))
+        assert all(3590 <= one.ttl(key) <= 3600 for key in counted)  # the hour of each ends by itself
+        one.delete(*counted)
+        assert sessions[3].may_log_in()
+
+
+def test_without_redis_logins_are_not_counted() -> None:
+    """Redis away, each process has its own bound alone."""
+    with redis.Redis.from_url(DOWN) as client:
+        assert RedisSession(client, Credentials([KEY]), "org", version=1).may_log_in()
 
 
 def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
