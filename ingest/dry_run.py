@@ -3,6 +3,9 @@
 Only the query asks for it: in a body the name is a parameter like any other, and echoed. Online, the question
 goes to the workers, since the door speaks to no source. Nothing is written down, here or there, but the question
 and its answer, which live in Redis for seconds.
+
+A worker of another release or a foreign hand may have put anything in the place of an answer. So each is built anew
+from the keys that are known: none of it can pass for the door's own words, and what is beyond them stays inside.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from redis.exceptions import RedisError
 
 from common import sources
 from common.queue.questions import Questions
-from ingest import dry_run_answers, json_text, rack
+from ingest import json_text, rack
 from ingest import params as parameters
 from ingest.auth import Identity
 from ingest.errors import ProblemError, TooManyRequestsError, UnavailableError
@@ -36,6 +39,21 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Mode = Literal["offline", "online"]
 _MODES: dict[str, Mode | None] = {"true": "offline", "online": "online", "false": None}
+
+# What an answer holds: by key the types, or the shape, of a value; for an object there may be None.
+_Shape = Mapping[str, Any]
+_TEXT, _NUMBER, _TEXT_OR_NONE = (str,), (int,), (str, type(None))
+_PROBLEM: _Shape = {"code": _TEXT, "detail": _TEXT}
+_RECORD: _Shape = {
+    "id": _TEXT,
+    "name": _TEXT_OR_NONE,
+    "size": (int, type(None)),  # bytes
+    "type": _TEXT_OR_NONE,
+    "md5": _TEXT_OR_NONE,
+}
+_COUNTS: _Shape = {"new": _NUMBER, "existing": _NUMBER, "skipped": _NUMBER}
+OF_IMPORT: _Shape = {"record": _RECORD, "reuses": _TEXT_OR_NONE, "api_calls": _NUMBER}
+OF_GROUP: _Shape = {"counts": _COUNTS, "api_calls": _NUMBER}
 
 
 def mode_of(req: Request) -> Mode | None:
@@ -73,9 +91,9 @@ class Asking:
         self._waiting = 0
 
     async def ask(
-        self, organization_id: str, question: Mapping[str, Any], *, read: Callable[[str], dict[str, Any]]
+        self, organization_id: str, question: Mapping[str, Any], *, shape: _Shape
     ) -> dict[str, Any]:
-        """Return the workers' answer as `read` understands it, which raises ValueError where it does not.
+        """Return `problems` and what else a shape has of the workers' answer.
 
         Raises UnavailableError, also for an answer that is none, and TooManyRequestsError.
         """
@@ -89,7 +107,7 @@ class Asking:
                 if not await self._call(self._questions.ask, question_id, organization_id, text):
                     raise TooManyRequestsError(RETRY_AFTER)
                 try:
-                    return await self._answer(question_id, read)
+                    return await self._answer(question_id, shape)
                 finally:
                     await self._call(self._questions.done, question_id, organization_id)
         except (RedisError, TimeoutError):
@@ -97,13 +115,13 @@ class Asking:
         finally:
             self._waiting -= 1
 
-    async def _answer(self, question_id: str, read: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    async def _answer(self, question_id: str, shape: _Shape) -> dict[str, Any]:
         pause, longest = LOOKS
         while True:
             await asyncio.sleep(pause)
             try:
                 if (text := await self._call(self._questions.answer, question_id)) is not None:
-                    return read(text)
+                    return _read(text, shape)
             except ValueError as error:  # bytes that are no text are one as well
                 log.warning("answer to a dry run not understood", reason=type(error).__name__)
                 raise UnavailableError(RETRY_AFTER) from None
@@ -125,7 +143,7 @@ async def of_import(params: Mapping[str, Any], identity: Identity, *, mode: Mode
     if problems:
         return _told(problems, record=None, reuses=None, api_calls=0)
     question = {"record_id": verdict.record_id}
-    return _told(**await asking.ask(identity.organization_id, question, read=dry_run_answers.of_record))
+    return _told(**await asking.ask(identity.organization_id, question, shape=OF_IMPORT))
 
 
 async def of_group(params: Mapping[str, Any], identity: Identity, *, mode: Mode, asking: Asking) -> bytes:
@@ -139,8 +157,36 @@ async def of_group(params: Mapping[str, Any], identity: Identity, *, mode: Mode,
     since = order.options["created_since"]
     options = {**order.options, "created_since": since and since.isoformat()}
     question = {"album_id": order.album_id, "options": options}
-    return _told(**await asking.ask(identity.organization_id, question, read=dry_run_answers.of_album))
+    return _told(**await asking.ask(identity.organization_id, question, shape=OF_GROUP))
 
 
 def _told(problems: list[dict[str, str]], **found: Any) -> bytes:
     return json_text.encoded({"dry_run": True, "accepted": not problems, "problems": problems, **found})
+
+
+def _read(text: str, shape: _Shape) -> dict[str, Any]:
+    """Read an answer. Raises ValueError for what is none."""
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    problems = found.get("problems") if isinstance(found, dict) else None
+    if not isinstance(problems, list):
+        raise ValueError("no list of problems")  # noqa: TRY004 - whatever is wrong with an answer is one error
+    return {"problems": [_taken(one, _PROBLEM) for one in problems], **_taken(found, shape)}
+
+
+def _taken(value: object, shape: _Shape) -> dict[str, Any]:
+    """Take the keys of a shape, all of them. By `type`, since True would pass for a number."""
+    if not isinstance(value, dict):
+        raise ValueError("no object")  # noqa: TRY004 - see above
+    taken: dict[str, Any] = {}
+    for name, kinds in shape.items():
+        one = value.get(name, ())  # of no kind
+        if isinstance(kinds, Mapping):
+            taken[name] = None if one is None else _taken(one, kinds)
+        elif type(one) in kinds:
+            taken[name] = one
+        else:
+            raise ValueError(f"{name} is missing or of another type")
+    return taken

@@ -156,7 +156,7 @@ def create(  # noqa: PLR0913 - all of it by keyword
             redis=redis,
             ping_mongodb=lambda: mongodb.admin.command("ping"),
             enqueue=dispatcher.enqueue,
-            questions=Questions(redis, producer(redis), now=lambda: clock().timestamp()),
+            questions=Questions(redis, producer(redis)),
         ),
         authenticator=Authenticator(
             find_user=users.find,

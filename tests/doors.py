@@ -214,7 +214,7 @@ class Door:
                 redis=self.redis,
                 ping_mongodb=self._ping,
                 enqueue=lambda queue, document: self.rung.append((queue, document["_id"])),
-                questions=self.questions or Questions(self.redis, producer(self.redis), now=NOW.timestamp),
+                questions=self.questions or Questions(self.redis, producer(self.redis)),
             ),
             authenticator=Authenticator(
                 find_user=self._find_user,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,10 +28,9 @@ from common.documents.organizations import Organizations
 from common.queue.questions import Questions
 from common.sources import case_id, salesforce_id
 from workers.deadlines import Deadline
-from workers.failures import Failure
-from workers.sources.record import ListedRecord, Source
-from workers.stages.look import look_at_album, look_at_record
-from workers.stages.sift import Sift
+from workers.failures import Failure, Permanent
+from workers.sources.record import ListedRecord, Record, Source
+from workers.stages.sift import Sift, is_no_picture
 
 log = structlog.get_logger(__name__)
 
@@ -140,10 +140,9 @@ class DryRuns:
         found: dict[str, Any] = {"record": None, "reuses": reuses and reuses["_id"]}
         try:
             visit = self._source_of(organization).visit(record_id, deadline=deadline)
-            seen = look_at_record(visit, max_bytes=self._max_bytes)
+            record = visit.describe()
         except Failure as failure:
             return _told((failure.code, failure.detail), calls=failure.calls, **found)
-        record = seen.record
         found["record"] = {
             "id": record.id,
             "name": record.name,
@@ -151,14 +150,27 @@ class DryRuns:
             "type": record.content_type,
             "md5": record.md5,
         }
-        problem = None if seen.problem is None else (seen.problem.code, seen.problem.detail)
-        return _told(problem, calls=visit.calls, **found)
+        problem = self._problem_of(record)
+        told = None if problem is None else (problem.code, problem.detail)
+        return _told(told, calls=visit.calls, **found)
+
+    def _problem_of(self, record: Record) -> Permanent | None:
+        """Judge what can be judged by a record's row."""
+        if record.size == 0:
+            return Permanent("attachment_empty", "The attachment has no bytes.")
+        if record.size is not None and record.size > self._max_bytes:
+            return Permanent(
+                "attachment_too_large", f"The attachment is larger than {self._max_bytes} bytes."
+            )
+        if is_no_picture(record.content_type, record.name):
+            return Permanent("not_an_image", "By its name and type the attachment is no picture.")
+        return None
 
     def _album(self, organization: Document, asked: Question, deadline: Deadline) -> dict[str, Any]:
         options = asked.options
         sift = self._sifting({"album_id": asked.album_id, "options": options})
 
-        def existing(page: Sequence[ListedRecord]) -> set[str]:
+        def existing(page: Sequence[ListedRecord]) -> set[str]:  # the records that have an import already
             ids = {
                 child_id_of(organization["_id"], asked.album_id, one.record_id): one.record_id for one in page
             }
@@ -171,10 +183,17 @@ class DryRuns:
                 include_emails=options["include_emails"],
                 deadline=deadline,
             )
-            counts = look_at_album(listing, left_out=sift.left_out, existing=existing)
+            counts = Counter({"new": 0, "existing": 0, "skipped": 0})
+            for page in listing:
+                there = existing(page)
+                for record in page:
+                    if record.record_id in there:
+                        counts["existing"] += 1
+                    else:
+                        counts["skipped" if sift.left_out(record) else "new"] += 1
         except Failure as failure:
             return _told((failure.code, failure.detail), calls=failure.calls, counts=None)
-        return _told(None, calls=listing.calls, counts=counts)
+        return _told(None, calls=listing.calls, counts=dict(counts))
 
 
 def _told(problem: tuple[str, str] | None, *, calls: int, **found: Any) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Keep the calls at once to one organization few, all workers together, by places that nobody can leak.
 
-Salesforce refuses every new call of an organization while too many long ones are going on. A place is held
-by a lease in a sorted set, which its holder prolongs while bytes come; whoever is killed loses it with its
-lease. Redis away: no limit but the process's own threads.
+Salesforce refuses every new call of an organization while too many long ones are going on. The holder of a
+place prolongs it while bytes come (see `common.queue.places`). Redis away: no limit but the process's own threads.
 """
 
 from __future__ import annotations
@@ -15,25 +14,13 @@ from collections.abc import Callable, Iterator
 
 import redis
 
+from common.queue.places import Places
 from workers.failures import Throttled
 from workers.redis_away import quietly
 
 LEASE_SECONDS = 30.0  # longer than a read may take, at whose end the holder is heard of again
 PROLONG_SECONDS = 5.0
 WAIT_SECONDS = 2.0
-
-# By the clock of Redis, which all holders share. ARGV: milliseconds of a lease, places, holder
-_TAKE = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZSCORE', KEYS[1], ARGV[3]) == false and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then
-  return 0
-end
-redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return 1
-"""
 
 
 class RedisLanes:
@@ -48,9 +35,11 @@ class RedisLanes:
         lease: float = LEASE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client, self._key, self._places = client, f"imports:lanes:{organization_id}", places
-        self._lease, self._monotonic = lease, monotonic
-        self._take = client.register_script(_TAKE)
+        self._places, self._key = (
+            Places(client, most=places, seconds=lease),
+            f"imports:lanes:{organization_id}",
+        )
+        self._monotonic = monotonic
 
     @contextlib.contextmanager
     def lane(self) -> Iterator[Callable[[], None]]:
@@ -64,20 +53,20 @@ class RedisLanes:
             if self._monotonic() - prolonged >= PROLONG_SECONDS:
                 prolonged = self._monotonic()
                 with quietly("lanes not shared"):
-                    self._taken_by(holder)
+                    self._places.take(self._key, holder)
 
         try:
             yield prolong
         finally:
             with quietly("lanes not shared"):
-                self._client.zrem(self._key, holder)
+                self._places.leave(self._key, holder)
 
     def _enter(self, holder: str) -> None:
         patience = self._monotonic() + WAIT_SECONDS
         while True:
             entered = True
             with quietly("lanes not shared"):
-                entered = self._taken_by(holder)
+                entered = self._places.take(self._key, holder)
             if entered:
                 return
             if self._monotonic() >= patience:
@@ -89,7 +78,3 @@ class RedisLanes:
                     probe_after=random.uniform(1, 5),  # noqa: S311 - jitter
                 )
             time.sleep(0.05)
-
-    def _taken_by(self, holder: str) -> bool:
-        """Take a place, or prolong one that is held. Raises RedisError."""
-        return bool(self._take(keys=[self._key], args=[int(self._lease * 1000), self._places, holder]))

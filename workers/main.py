@@ -243,7 +243,7 @@ def start() -> None:
     shifts.beat = Beat(name, redis_client=hints, mongodb=mongodb, clock=clock)
     broker = consumer(worker_client(settings.redis_url), [shifts])
     dry_runs = DryRuns(
-        questions=Questions(hints, asking, now=lambda: clock().timestamp()),
+        questions=Questions(hints, asking),
         organizations=organizations,
         imports=imports,
         gates=gates,

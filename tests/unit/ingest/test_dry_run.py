@@ -53,7 +53,7 @@ def answering(door: Door, answer: dict[str, Any] | bytes) -> tuple[threading.Thr
     asked: list[Any] = []
 
     def run() -> None:
-        questions = Questions(door.redis, producer(door.redis), now=time.time)
+        questions = Questions(door.redis, producer(door.redis))
         for _ in range(200):
             for key in door.redis.scan_iter("imports:question:*"):
                 name = key.decode().rpartition(":")[2]
@@ -191,7 +191,7 @@ def test_with_redis_away_it_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_organization_asks_few_at_once() -> None:
     """Whoever tries out records by the thousand takes no more of the workers than importing may."""
     with Door() as door:
-        questions = Questions(door.redis, producer(door.redis), now=time.time)
+        questions = Questions(door.redis, producer(door.redis))
         for number in range(AT_ONCE):
             assert questions.ask(f"q{number}", ORGANIZATION_ID, "{}")
         answer = tried(door, IMPORTS, f"attachment_id={RECORD}", "online")
