@@ -18,8 +18,8 @@ RETRY_AFTER = 2.0
 class Budget:
     """What is left of one request's time for stores."""
 
-    def __init__(self, seconds: float = STORE_SECONDS) -> None:
-        self._left = seconds
+    def __init__(self) -> None:
+        self._left = STORE_SECONDS
 
     def spend(self) -> Spending:
         """Ask stores within this. Raises UnavailableError when the time is used up."""

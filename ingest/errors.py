@@ -94,8 +94,8 @@ class ProblemError(Exception):
 class BadRequestError(ProblemError):
     """400: the request cannot be read."""
 
-    def __init__(self, code: str, detail: str, pointer: str | None = None) -> None:
-        super().__init__(code, detail, pointer=pointer)
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code, detail)
 
 
 class UnauthenticatedError(ProblemError):
@@ -148,15 +148,6 @@ class UnsupportedMediaTypeError(ProblemError):
 
     def __init__(self, detail: str, *, code: str = "media_type_unsupported") -> None:
         super().__init__(code, detail)
-
-
-class UnprocessableError(ProblemError):
-    """422: well written, but without a possible meaning."""
-
-    def __init__(
-        self, detail: str, *, pointer: str | None = None, errors: Sequence[dict[str, str]] = ()
-    ) -> None:
-        super().__init__("unprocessable", detail, pointer=pointer, errors=errors)
 
 
 class KeyReusedError(ProblemError):

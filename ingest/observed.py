@@ -100,8 +100,8 @@ class Observed:
         ages: Ages,
         clock: Callable[[], datetime],
     ) -> None:
-        self._client, self._ping_mongodb = client, ping_mongodb
-        self._counts, self._ages, self._clock = counts, ages, clock
+        self._client, self._clock = client, clock
+        self._counts, self._ages = counts, ages
         self.redis_up = Shared(lambda: self._answers(self._in_redis(client.ping)), seconds=ALIVE_SECONDS)
         self.mongodb_up = Shared(lambda: self._answers(ping_mongodb()), seconds=ALIVE_SECONDS)
         self.look = Shared(self._look, seconds=FRESH_SECONDS)

@@ -75,5 +75,5 @@ class Throttled(Failure):
 class Interrupted(Failure):
     """The worker was told to stop while the stage ran, or its claim was taken away."""
 
-    def __init__(self, detail: str = "The worker stops; another one goes on.") -> None:
-        super().__init__("interrupted", detail)
+    def __init__(self) -> None:
+        super().__init__("interrupted", "The worker stops; another one goes on.")

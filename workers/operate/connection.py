@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from simple_salesforce.format import format_soql
 
 from common.documents.database import Document
 from common.settings import Settings
+from common.telemetry.checks import Check, State
 from workers.credentials import Credentials
 from workers.deadlines import Deadline
 from workers.failures import Failure
@@ -44,24 +45,12 @@ _ADVICE = {
     "salesforce_login_limit": "Setup > Login History shows who logs in so often; the limit is an hour long.",
 }
 
-State = Literal["ok", "warning", "bad"]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that was tried: how it went, and what to do where it did not go well."""
-
-    name: str
-    state: State
-    detail: str
-    advice: str = ""
-
 
 @dataclass(slots=True)
 class Found:
     """What all steps came to."""
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Check] = field(default_factory=list)
     calls: int = 0
     usage: dict[str, int] | None = None
 
@@ -72,9 +61,12 @@ class Found:
 
     def presented(self) -> dict[str, Any]:
         """Show it to a machine."""
-        names = ("name", "state", "detail", "advice")
-        steps = [{name: getattr(step, name) for name in names} for step in self.steps]
-        return {"ok": self.ok, "steps": steps, "usage": self.usage, "calls": self.calls}
+        return {
+            "ok": self.ok,
+            "steps": [asdict(step) for step in self.steps],
+            "usage": self.usage,
+            "calls": self.calls,
+        }
 
 
 def checked(organization: Document, *, credentials: Credentials, settings: Settings) -> Found:
@@ -95,7 +87,7 @@ def checked(organization: Document, *, credentials: Credentials, settings: Setti
         if isinstance(source, SalesforceOrg):
             _try(source, found)
         else:
-            found.steps.append(Step("source", "warning", "It is no Salesforce, so nothing was tried."))
+            found.steps.append(Check("source", "warning", "It is no Salesforce, so nothing was tried."))
     finally:
         sources.close()
     return found
@@ -111,7 +103,7 @@ def _try(org: SalesforceOrg, found: Found) -> None:
     except Failure as failure:
         found.steps.append(_amiss("login", failure))
         return
-    found.steps.append(Step("login", "ok", "A session was given."))
+    found.steps.append(Check("login", "ok", "A session was given."))
     if _tried(found, f"API version {org.api_version}", lambda: attempt.rest("")):
         _limits(attempt, found)
         for name, query in _OBJECTS:
@@ -123,7 +115,7 @@ def _try(org: SalesforceOrg, found: Found) -> None:
         share = f"{used} of {limit} used in the last 24 hours, by everybody."
         state: State = "warning" if used > 0.8 * limit else "ok"
         found.steps.append(
-            Step("API calls", state, share, "" if state == "ok" else _ADVICE["salesforce_quota"])
+            Check("API calls", state, share, "" if state == "ok" else _ADVICE["salesforce_quota"])
         )
     found.calls = attempt.calls
 
@@ -136,9 +128,9 @@ def _limits(attempt: Attempt, found: Found) -> None:
             "Nothing must be done: each answer tells the numbers. To see them here, Setup > Permission Sets >"
         )
         advice += " System Permissions: View Setup and Configuration."
-        found.steps.append(Step("limits", "warning", "The user may not read the limits resource.", advice))
+        found.steps.append(Check("limits", "warning", "The user may not read the limits resource.", advice))
     else:
-        found.steps.append(Step("limits", "ok", "They can be read."))
+        found.steps.append(Check("limits", "ok", "They can be read."))
 
 
 def _tried(found: Found, name: str, call: Callable[[], Any]) -> bool:
@@ -147,15 +139,15 @@ def _tried(found: Found, name: str, call: Callable[[], Any]) -> bool:
     except Failure as failure:
         found.steps.append(_amiss(name, failure))
         return False
-    found.steps.append(Step(name, "ok", "It can be read."))
+    found.steps.append(Check(name, "ok", "It can be read."))
     return True
 
 
-def _amiss(name: str, failure: Failure) -> Step:
+def _amiss(name: str, failure: Failure) -> Check:
     advice = _ADVICE.get(failure.code, "")
     if failure.code in ("salesforce_object_hidden", "salesforce_request_refused"):
         advice = f"Setup > Permission Sets > the integration user's > Object Settings > {_setting(name)}."
-    return Step(name, "bad", failure.detail, advice)
+    return Check(name, "bad", failure.detail, advice)
 
 
 def _setting(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
 from workers.operate.opening import Hands
@@ -22,8 +24,7 @@ def doctor(ctx: typer.Context, *, json: Json = False) -> None:
     hands: Hands = ctx.obj
     found = examined(hands)
     if json:
-        names = ("name", "state", "detail", "advice")
-        answer([{name: getattr(check, name) for name in names} for check in found])
+        answer([asdict(check) for check in found])
     else:
         table(("", "CHECK", "FINDING", "WHAT TO DO"), ((one.state, one.name, one.detail, one.advice) for one in found))  # fmt: skip
     if any(check.state == "bad" for check in found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from workers.operate.opening import Hands
 from workers.operate.organizations import existing
-from workers.operate.printing import Json, answer, line, news, shown, utc_now, written
+from workers.operate.printing import Json, answer, line, news, shown, written
 from workers.operate.users import user_of
 
 
@@ -46,7 +47,7 @@ def token(
         if one["disabled_at"] is not None:
             news(f"Warning: the {refused} is disabled, so the token is refused until you enable it again.")
     # Tokens are judged by each machine's own clock, unlike documents, which go by the store's.
-    now, lifetime = int(utc_now().timestamp()), lifetime or tokens.LONGEST_RENEWAL
+    now, lifetime = int(time.time()), lifetime or tokens.LONGEST_RENEWAL
     signed = tokens.mint(user["_id"], secret=settings.token_secrets[0], now=now, lifetime=lifetime)
     expires_at = datetime.fromtimestamp(now + lifetime, UTC)
     if json:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from workers.credentials import Credentials
-from workers.failures import Throttled
 from workers.sources.record import ListedRecord, Listing, Received, Record, Source, Visit, listed
+from workers.sources.salesforce.grants import unusable
 from workers.sources.salesforce.opening import open_org
 from workers.sources.surroundings import Surroundings
 
@@ -103,12 +103,8 @@ class Sources:
         source = organization.get("source") or {}
         opened = SOURCES.get(source.get("type", ""))
         if opened is None:
-            raise Throttled(
-                "salesforce_credentials",
-                "The organization has no source to import from: give it one with `imports organization update`.",
-                waiting_for="salesforce_credentials",
-                probe_after=60,
-                probe_cap=60,
+            raise unusable(
+                "The organization has no source to import from: give it one with `imports organization update`."
             )
         return opened(
             source,

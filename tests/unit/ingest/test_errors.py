@@ -26,7 +26,7 @@ RAISED = [
     (errors.PayloadTooLargeError(1024), 413, {}),
     (errors.UnsupportedMediaTypeError("Send JSON."), 415, {}),
     (errors.UnsupportedMediaTypeError("Send it plain.", code="content_encoding_unsupported"), 415, {}),
-    (errors.UnprocessableError("No such state."), 422, {}),
+    (ProblemError("unprocessable", "No such state."), 422, {}),
     (errors.TooManyRequestsError(1.2), 429, {"Retry-After": "2"}),
     (errors.UnavailableError(0), 503, {"Retry-After": "1"}),
 ]
@@ -95,7 +95,7 @@ def test_what_is_not_in_the_list_is_a_500_that_says_nothing(error: BaseException
 def test_fields_at_fault_are_pointed_at() -> None:
     """One entry per field, with a JSON pointer."""
     entry = {"pointer": "#/b", "detail": "No."}
-    _, _, body = shown(errors.UnprocessableError("Not so.", pointer="#/a", errors=[entry]))
+    _, _, body = shown(ProblemError("unprocessable", "Not so.", pointer="#/a", errors=[entry]))
     assert body["errors"] == [entry, {"pointer": "#/a", "detail": "Not so."}]
     assert shown("unprocessable", errors=[entry])[2]["errors"] == [entry]
 

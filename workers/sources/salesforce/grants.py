@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from workers.failures import Throttled
 from workers.sources.salesforce.origins import Origin
 
+CREDENTIALS_SECONDS = 60.0
 LAST_SOAP_VERSION = 64
 
 
@@ -50,3 +52,19 @@ GRANTS: dict[str, Grant] = {
 }
 SECRETS = ("client_secret", "private_key", "refresh_token", "password", "security_token")
 """What is kept encrypted, whatever the grant."""
+
+
+def unusable(detail: str) -> Throttled:
+    """Return what a login by these credentials comes to: until a person has mended them its imports wait."""
+    return Throttled(
+        "salesforce_credentials",
+        detail,
+        waiting_for="salesforce_credentials",
+        probe_after=CREDENTIALS_SECONDS,
+        probe_cap=CREDENTIALS_SECONDS,
+    )
+
+
+def unknown_grant() -> Throttled:
+    """Return what a login in a way that is none comes to."""
+    return unusable(f"The organization names a way of logging in that is not known: use {', '.join(GRANTS)}.")

@@ -14,14 +14,14 @@ from simple_salesforce.exceptions import SalesforceError
 
 from workers.failures import Throttled
 from workers.sources.salesforce.answers import Refusal, refusal
-from workers.sources.salesforce.grants import GRANTS, Account
+from workers.sources.salesforce.grants import CREDENTIALS_SECONDS, Account, unknown_grant, unusable
 from workers.sources.salesforce.logging_in import LOG_IN
 from workers.sources.salesforce.origins import SHARED_LOGIN_HOSTS, Origin, OriginError, may_follow
 from workers.sources.salesforce.sessions import LoginRefusedError, Session
 from workers.sources.salesforce.verdicts import of_refusal, unavailable
 from workers.sources.salesforce.wire import RefusedError, Wire
 
-CREDENTIALS_SECONDS, LIMIT_SECONDS = 60.0, 3600.0
+LIMIT_SECONDS = 3600.0
 PASSING = frozenset(
     {"SERVER_ERROR", "TEMPORARILY_UNAVAILABLE", "UNKNOWN_ERROR", "UNKNOWN_EXCEPTION", "SERVER_UNAVAILABLE"}
 )
@@ -31,7 +31,7 @@ PASSING = frozenset(
 def log_in(wire: Wire, account: Account, *, now: Callable[[], datetime]) -> Session:
     """Make one login. Raises LoginRefusedError for what a person or an hour must mend, else Throttled."""
     if account.grant not in LOG_IN:
-        raise LoginRefusedError(_unknown_grant, CREDENTIALS_SECONDS)
+        raise LoginRefusedError(unknown_grant, CREDENTIALS_SECONDS)
     try:
         token, host = LOG_IN[account.grant](wire, account)
     except InvalidKeyError:
@@ -78,32 +78,16 @@ def _refused(told: Refusal) -> Exception:
 
 
 def _wrong_credentials() -> Throttled:
-    return _credentials(
+    return unusable(
         "Salesforce refuses the login: check the credentials, that the app allows this way of logging in and that"
         " its user is active, then give them anew with `imports organization update`."
     )
 
 
-def _unknown_grant() -> Throttled:
-    return _credentials(
-        f"The organization names a way of logging in that is not known: use {', '.join(GRANTS)}."
-    )
-
-
 def _unreadable_key() -> Throttled:
-    return _credentials(
+    return unusable(
         "The private key of the organization is no RSA key in PEM: give it anew with"
         " `imports organization update ID --jwt-key FILE`."
-    )
-
-
-def _credentials(detail: str) -> Throttled:
-    return Throttled(
-        "salesforce_credentials",
-        detail,
-        waiting_for="salesforce_credentials",
-        probe_after=CREDENTIALS_SECONDS,
-        probe_cap=CREDENTIALS_SECONDS,
     )
 
 

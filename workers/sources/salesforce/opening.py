@@ -7,8 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workers.credentials import Credentials, CredentialsError, owner
-from workers.failures import Throttled
-from workers.sources.salesforce.grants import GRANTS, LAST_SOAP_VERSION, SECRETS, Account
+from workers.sources.salesforce.grants import (
+    GRANTS,
+    LAST_SOAP_VERSION,
+    SECRETS,
+    Account,
+    unknown_grant,
+    unusable,
+)
 from workers.sources.salesforce.origins import Origin, OriginError
 from workers.sources.surroundings import Surroundings
 
@@ -16,7 +22,6 @@ if TYPE_CHECKING:
     from workers.sources.salesforce.org import SalesforceOrg
 
 _VERSION = re.compile(r"[1-9]\d{1,2}\.0", re.ASCII)
-RECHECK_SECONDS = 60.0
 
 
 def open_org(  # noqa: PLR0913 - all of it by keyword
@@ -39,10 +44,10 @@ def open_org(  # noqa: PLR0913 - all of it by keyword
         given = source.get("instance_url")
         instance = Origin.of(given) if isinstance(given, str) and given else None
     except OriginError as error:
-        raise _unusable(f"The organization's Salesforce URL {error}.") from None
+        raise unusable(f"The organization's Salesforce URL {error}.") from None
     version = str(source.get("api_version") or api_version)
     if not _VERSION.fullmatch(version):
-        raise _unusable("The organization's API version is none: write it as 65.0.")
+        raise unusable("The organization's API version is none: write it as 65.0.")
 
     def unseal(name: str, kept: str) -> str:
         return credentials.unseal(kept, owner(organization_id, source, name))
@@ -65,9 +70,7 @@ def _account(
     name = str(source.get("grant") or "client_credentials")
     grant = GRANTS.get(name)
     if grant is None:
-        raise _unusable(
-            f"The organization names a way of logging in that is not known: use {', '.join(GRANTS)}."
-        )
+        raise unknown_grant()
     kept = {"client_secret": source.get("secret"), **(source.get("secrets") or {})}
     secrets: dict[str, str] = {}
     for secret in SECRETS:
@@ -75,10 +78,10 @@ def _account(
             try:
                 secrets[secret] = unseal(secret, kept[secret])
             except CredentialsError as error:
-                raise _unusable(str(error)) from None
+                raise unusable(str(error)) from None
     for needed in grant.needs:
         if needed in SECRETS and not secrets.get(needed):
-            raise _unusable(_missing(needed))
+            raise unusable(_missing(needed))
     return Account(
         login=login,
         instance=instance,
@@ -92,19 +95,9 @@ def _account(
 def _text(source: Mapping[str, Any], name: str) -> str:
     value = source.get(name)
     if not isinstance(value, str) or not value:
-        raise _unusable(_missing(name))
+        raise unusable(_missing(name))
     return value
 
 
 def _missing(name: str) -> str:
     return f"The organization has no {name} for Salesforce: give it with `imports organization update`."
-
-
-def _unusable(detail: str) -> Throttled:
-    return Throttled(
-        "salesforce_credentials",
-        detail,
-        waiting_for="salesforce_credentials",
-        probe_after=RECHECK_SECONDS,
-        probe_cap=RECHECK_SECONDS,
-    )
