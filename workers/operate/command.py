@@ -16,7 +16,6 @@ from io import TextIOWrapper
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from workers.operate import (
     doctor,
@@ -32,11 +31,12 @@ from workers.operate import (
     users,
     verifying,
 )
+from workers.operate.grouping import Group
 from workers.operate.opening import Hands, ending
 from workers.operate.printing import news
 
 
-class Verbs(TyperGroup):
+class Verbs(Group):
     """Turns whatever a command raises into one sentence on standard error and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -94,13 +94,20 @@ for group in (
 
 
 def main() -> None:
-    """Run the command; a pipe that is closed early (`imports list | head`) is no error."""
+    """Run the command and end the process; a pipe that is closed early (`imports list | head`) is no error."""
     if isinstance(sys.stdout, TextIOWrapper):
         # A file's name that the terminal's encoding lacks is shown with a question mark and ends nothing.
         sys.stdout.reconfigure(errors="replace")
+    code: object = 0
     try:
-        app(prog_name="imports")
+        try:
+            app(prog_name="imports")
+        except SystemExit as ended:
+            code = ended.code
+        sys.stdout.flush()
+        sys.stderr.flush()
     except BrokenPipeError:
-        # Python flushes standard output once more at exit; without this it would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = 1
+    # All that was opened is closed by now. The ordinary end would wait half a second for threads of MongoDB's driver,
+    # as long as the rest of a list takes, and would complain of a closed pipe once more.
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from common.documents.statuses import OPEN, STATUSES
+from workers.operate.grouping import Group
 from workers.operate.looking import Organization
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table
@@ -20,7 +21,9 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The group's id.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Look at import groups: all pictures of an album, asked for by one call.")
+    group = typer.Typer(
+        cls=Group, help="Look at import groups: all pictures of an album, asked for by one call."
+    )
     group.command("list")(list_)
     group.command("show")(show)
     group.command("cancel")(cancel)

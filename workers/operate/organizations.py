@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workers.operate import salesforce
+from workers.operate.grouping import Group
 from workers.operate.opening import Hands
 from workers.operate.printing import Json, Trouble, answer, fields, line, news, shown, table, written
 from workers.operate.salesforce import (
@@ -41,7 +42,9 @@ NewId = Annotated[str | None, typer.Option("--id", metavar="UUID", help="Its id;
 
 def register(app: typer.Typer) -> None:
     verbs = typer.Typer(
-        no_args_is_help=True, help="Organizations: whose attachments are fetched, and from which Salesforce."
+        cls=Group,
+        no_args_is_help=True,
+        help="Organizations: whose attachments are fetched, and from which Salesforce.",
     )
     verbs.command("add")(add)
     verbs.command("list")(list_)

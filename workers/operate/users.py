@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workers.operate.grouping import Group
 from workers.operate.opening import Hands
 from workers.operate.organizations import NewId, existing, new_id
 from workers.operate.printing import Json, Trouble, answer, line, news, shown, table, written
@@ -20,7 +21,9 @@ Id = Annotated[str, typer.Argument(metavar="USER_ID", help="The user's id.")]
 
 
 def register(app: typer.Typer) -> None:
-    verbs = typer.Typer(no_args_is_help=True, help="Users: who may submit, and for which organization.")
+    verbs = typer.Typer(
+        cls=Group, no_args_is_help=True, help="Users: who may submit, and for which organization."
+    )
     verbs.command("add")(add)
     verbs.command("list")(list_)
     verbs.command("disable")(disable)

@@ -16,7 +16,7 @@ from workers.sources.salesforce.grants import GRANTS
 
 # Each takes from a tenth to a whole second of a processor.
 HEAVY = ("PIL", "pillow_heif", "numpy", "simple_salesforce", "requests", "dramatiq", "obstore", "cryptography", "jwt", "structlog", "redis", "falcon")  # fmt: skip
-STORE = ("pymongo", "bson", "rich", "common.documents.imports", "common.settings")
+STORE = ("pymongo", "bson", "rich", "pydantic", "common.documents.imports", "common.settings")
 VERBS = [
     *([name] for name in ("prepare", "token", "queues", "list", "show", "retry", "cancel")),
     *(
@@ -28,12 +28,13 @@ VERBS = [
     ["group", "show"],
 ]
 PROBE = """
-import json, sys
+import json, os, sys
 from workers.operate.command import main
-try:
-    main()
-finally:
+def told(code):
     sys.stderr.write(json.dumps(sorted(sys.modules)))
+    sys.exit(code)
+os._exit = told
+main()
 """
 
 
@@ -75,3 +76,30 @@ def test_a_list_loads_the_driver_of_mongodb_alone(imports: Imports, words: tuple
 def test_the_ways_of_logging_in_that_help_names_are_those_there_are() -> None:
     """Help names them without loading Salesforce's client, so it has a list of its own, which must not lag behind."""
     assert tuple(GRANTS) == WAYS
+
+
+def test_the_end_waits_for_no_thread_of_the_driver(imports: Imports) -> None:
+    """A list ends as it has been printed, whole, into a pipe too; the exit code is that of the verb."""
+    imports.put("1a0f3d3e-5a4a-4f0e-9a53-5a3b3f7d0009")
+    ended = imports.process("list", "--json")
+    assert (ended.returncode, len(json.loads(ended.stdout))) == (0, 1)
+    missing = imports.process("show", "1a0f3d3e-5a4a-4f0e-9a53-5a3b3f7d0000")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "There is no import" in missing.stderr
+
+
+def test_a_pipe_that_is_closed_early_is_no_error_to_speak_of(imports: Imports) -> None:
+    """`imports list | head` ends without a word on standard error."""
+    imports.put("1a0f3d3e-5a4a-4f0e-9a53-5a3b3f7d0009")
+    with subprocess.Popen(
+        [sys.executable, "-m", "workers.operate", "list", "--json"],
+        env={"PATH": os.environ["PATH"], **imports.env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        err = process.stderr.read()
+        assert process.wait(timeout=30) == 1
+    assert err == b""
