@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
 from contextvars import Context
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
+
+from common.crashpoints import reached
 
 CAPACITY = 10_000
 MOST_AT_ONCE = 500
@@ -24,20 +25,14 @@ PAUSE_SECONDS = 5.0  # after a failure nobody tries Redis for so long: each try 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A document that a worker is to look at, at a stage."""
-
-    stage: str
-    organization_id: str
-    document_id: str
-    accepted_at: datetime
+# A document that a worker is to look at: its organization, its id, and when it was accepted.
+Work = tuple[str, str, datetime]
 
 
 class Dispatcher(Protocol):
-    """Puts work into the queues of workers, in one call."""
+    """Dispatches documents of a stage, in one call."""
 
-    async def dispatch(self, work: Sequence[Work], /) -> None: ...
+    async def enqueue(self, stage: str, work: Iterable[Work], /) -> None: ...
 
 
 class BackgroundDispatcher:
@@ -47,7 +42,7 @@ class BackgroundDispatcher:
         self, dispatcher: Dispatcher, *, capacity: int = CAPACITY, pause: float = PAUSE_SECONDS
     ) -> None:
         self._dispatcher, self._capacity, self._pause = dispatcher, capacity, pause
-        self._waiting: deque[Work] = deque()
+        self._waiting: deque[tuple[str, Work]] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._open_until = 0.0  # the circuit breaker lets nothing through before this moment (monotonic)
         self._failing = False
@@ -56,9 +51,7 @@ class BackgroundDispatcher:
         """Have a document looked at by a worker of a stage. Never waits, never fails."""
         if len(self._waiting) >= self._capacity or time.monotonic() < self._open_until:
             return  # the sweeper is sooner
-        self._waiting.append(
-            Work(stage, document["organization_id"], document["_id"], document["created_at"])
-        )
+        self._waiting.append((stage, (document["organization_id"], document["_id"], document["created_at"])))
         if self._flushing is None:
             # In a context of its own: what it logs is not about the request that happened to be first.
             self._flushing = asyncio.create_task(self._flush(), context=Context())
@@ -74,14 +67,19 @@ class BackgroundDispatcher:
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                work = [self._waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self._waiting)))]
+                work: defaultdict[str, list[Work]] = defaultdict(list)
+                for _ in range(min(MOST_AT_ONCE, len(self._waiting))):
+                    stage, one = self._waiting.popleft()
+                    work[stage].append(one)
                 await self._try(work)
         finally:
             self._flushing = None
 
-    async def _try(self, work: Sequence[Work]) -> None:
+    async def _try(self, work: Mapping[str, list[Work]]) -> None:
         try:
-            await self._dispatcher.dispatch(work)
+            for stage, documents in work.items():
+                await self._dispatcher.enqueue(stage, documents)
+                reached(f"dispatch.sent_{stage}")
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not end dispatching for good
             self._open_until = time.monotonic() + self._pause
             self._waiting.clear()

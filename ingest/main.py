@@ -13,9 +13,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import FrameType
 
 import structlog
@@ -38,8 +38,8 @@ from common.documents.overview import OverviewAtDoor
 from common.documents.users import UsersAtDoor
 from common.queue import presence
 from common.queue import safety as queue_safety
-from common.queue.broker import door_client, producer
-from common.queue.doorbells import Doorbells
+from common.queue.broker import async_door_client, door_client, producer
+from common.queue.dispatch import AsyncDispatcher, Requests
 from common.queue.questions import Questions
 from common.settings import Settings, SettingsError
 from common.telemetry.checks import StoresLook
@@ -47,7 +47,7 @@ from common.telemetry.log import configure
 from ingest import dry_run
 from ingest.app import Limits, Stores, create_app
 from ingest.auth import Authenticator
-from ingest.background_dispatch import BackgroundDispatcher, Work
+from ingest.background_dispatch import BackgroundDispatcher
 from ingest.edge import Edge
 from ingest.server import Bounds, protocol
 
@@ -73,26 +73,6 @@ class DoorServer(uvicorn.Server):
         """Begin to stop."""
         self.stopping = True
         super().handle_exit(sig, frame)
-
-
-class _Bells:
-    """Dispatches by bells: the work of each stage and organization in one call, all of a flush in one thread."""
-
-    def __init__(self, bells: Doorbells) -> None:
-        self._bells = bells
-
-    async def dispatch(self, work: Sequence[Work]) -> None:
-        """Ask for everything. Raises RedisError."""
-        await asyncio.to_thread(self._ask, work)
-
-    def _ask(self, work: Sequence[Work]) -> None:
-        together: dict[tuple[str, str], list[tuple[str, datetime]]] = {}
-        for one in work:
-            together.setdefault((one.stage, one.organization_id), []).append(
-                (one.document_id, one.accepted_at)
-            )
-        for (stage, organization_id), imports in together.items():
-            self._bells.ask(stage, organization_id, imports)
 
 
 def main(environ: Mapping[str, str] = os.environ) -> int:
@@ -192,14 +172,13 @@ async def _serve(settings: Settings, listener: socket.socket, asking_threads: Ex
     mongodb, redis = connect_door(settings.mongodb_url), door_client(settings.redis_url)
     blobs = open_reader(settings.blobs_url, mongodb_url=settings.mongodb_url)
     clock = StoreClock()
-    bells = Doorbells(
-        redis,
-        producer(redis),
+    requests = Requests(
         per_organization=settings.doorbells_per_organization,
         renders_per_organization=settings.renders_per_organization,
         now=lambda: clock().timestamp(),
     )
-    dispatcher = BackgroundDispatcher(_Bells(bells))
+    dispatching = async_door_client(settings.redis_url)
+    dispatcher = BackgroundDispatcher(AsyncDispatcher(dispatching, requests))
     server: DoorServer
 
     app = create(
@@ -236,6 +215,7 @@ async def _serve(settings: Settings, listener: socket.socket, asking_threads: Ex
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await dispatcher.stop()
+        await dispatching.aclose()
         with contextlib.suppress(RedisError):
             await asyncio.to_thread(presence.leave, redis, presence.name_of("web"))
         await blobs.close()

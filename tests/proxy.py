@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 PIECE = 1 << 16
+NOTED = 120  # bytes of a request that are noted
 Result = TypeVar("Result")
 
 
@@ -65,6 +66,9 @@ class Proxy:
         self._moving.set()
         self._drop: tuple[bytes, ...] | None = None
         self.dropped = 0  # answers that were lost on demand
+        self.requests: list[bytes] | None = (
+            None  # the beginnings of what the product sends, while they are noted
+        )
         self._joined: set[_Joined] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -98,6 +102,15 @@ class Proxy:
     def drop_reply(self, *containing: bytes) -> None:
         """Deliver the next request that holds all of these, lose its answer, and reset its connection."""
         self._drop = containing
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[list[bytes]]:
+        """Note the beginning of each request for the length of a block; a driver sends one, and waits for its answer."""
+        noted = self.requests = []
+        try:
+            yield noted
+        finally:
+            self.requests = None
 
     def close(self) -> None:
         """End every connection and stop listening."""
@@ -180,6 +193,8 @@ class Proxy:
         with contextlib.suppress(OSError):
             while piece := await source.read(PIECE):
                 await self._moving.wait()
+                if way == "up" and self.requests is not None:
+                    self.requests.append(piece[:NOTED])
                 weather = self._weather
                 if weather.lose == way:
                     one.spoiled = True

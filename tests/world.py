@@ -247,8 +247,8 @@ class World:
             names = (
                 f"dramatiq:{queue}.msgs",
                 f"dramatiq:{queue}",
-                f"imports:bells:{queue}",
-                f"imports:rooms:{queue}",
+                f"imports:dispatched:{queue}",
+                f"imports:backlogs:{queue}",
             )
             found += [name for name in names if self.redis.exists(name)]
         return found

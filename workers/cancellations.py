@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 from common.documents.database import Document
 from common.documents.groups import Groups
 from common.documents.imports import Imports
-from common.queue.doorbells import Doorbells
+from common.queue.dispatch import Dispatcher
 
 log = structlog.get_logger(__name__)
 
@@ -30,9 +30,9 @@ class Cancellations:
     """What the sweeper does for canceled groups; several sweepers may."""
 
     def __init__(
-        self, *, imports: Imports, groups: Groups, bells: Doorbells, clock: Callable[[], datetime]
+        self, *, imports: Imports, groups: Groups, dispatcher: Dispatcher, clock: Callable[[], datetime]
     ) -> None:
-        self._imports, self._groups, self._bells, self._clock = imports, groups, bells, clock
+        self._imports, self._groups, self._dispatcher, self._clock = imports, groups, dispatcher, clock
 
     def tick(self) -> bool:
         """End some of what is open. True where there is more, so that the next look should not wait."""
@@ -58,6 +58,6 @@ class Cancellations:
         if ended is None or stage is None:
             return
         try:
-            self._bells.answered(stage.name, seen["organization_id"], seen["_id"])
+            self._dispatcher.finish(stage.name, seen["organization_id"], seen["_id"])
         except redis.RedisError as error:
-            log.debug("doorbell not moved", reason=type(error).__name__)
+            log.debug("not dispatched", reason=type(error).__name__)

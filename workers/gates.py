@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 SOURCES = "fetch"  # the queue whose work asks the source, which is what a gate is about
 DISABLED = "organization_enabled"
-LOOK_AGAIN = timedelta(seconds=60)  # nothing rests on it: the sweeper rings when the gate is due or open
+LOOK_AGAIN = timedelta(seconds=60)  # nothing rests on it: the sweeper resumes it when the gate is due or open
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,16 @@ class Gates:
         until = max(now, gate["probe_at"]) + LOOK_AGAIN
         return Wait(gate["waiting_for"], until, gate.get("expected_at"))
 
+    def is_open(self, organization: Document | None, stage: Stage) -> bool:
+        """Tell whether whatever waits for a stage may go on, of a group or not. Changes nothing."""
+        if organization is None or organization["disabled_at"] is not None:
+            return False
+        if stage.queue != SOURCES:
+            return True
+        return organization["gate"] is None and self._held(organization["_id"], self._clock()) is None
+
     def holds(self, seen: Document) -> bool:
-        """Tell whether an import that waits is held by itself, so that ringing for it would be of no use."""
+        """Tell whether an import that waits is held by itself, so that dispatching it would be of no use."""
         if self._allowances is None or seen.get("group_id") is None or seen["status"] != FETCH.before:
             return False
         return self._allowances.of(seen["organization_id"]).pauses(group=True) is not None
@@ -80,8 +88,8 @@ class Gates:
         gate = organization["gate"]
         return None if gate is None else (gate["code"], gate["detail"])
 
-    def room(self, organization: Document | None, stage: Stage) -> int | None:
-        """Return how many bells may be out for an organization now: None for the usual number."""
+    def limit(self, organization: Document | None, stage: Stage) -> int | None:
+        """Return how much may be dispatched for an organization now: None for the usual number."""
         if organization is None or organization["disabled_at"] is not None:
             return 0
         gate = organization["gate"]

@@ -25,11 +25,11 @@ from common.documents.images import Images
 from common.documents.imports import Imports
 from common.documents.organizations import Organizations
 from common.documents.rerenders import Rerenders
-from common.queue import presence, tallies
+from common.queue import presence
 from common.queue import safety as queue_safety
 from common.queue.broker import consumer, door_client, producer, worker_client
 from common.queue.depth import depth_of
-from common.queue.doorbells import Doorbells
+from common.queue.dispatch import Dispatcher, Requests
 from common.queue.jobs import QUEUES, AnswerDryRun, ExpandGroup, FetchAttachment, RenderThumbnails
 from common.queue.questions import Questions
 from common.settings import Settings, SettingsError
@@ -50,12 +50,13 @@ from workers.orphans import ParentWatch
 from workers.pipeline import Pipeline
 from workers.quota import Allowances, rule_of
 from workers.recipes import usual_recipe
-from workers.rerendering import Renewals, Rerendering, Silence, untold
+from workers.rerendering import NoDispatch, Renewals, Rerendering
 from workers.shared_sessions import RedisSession
 from workers.sources import Sources
 from workers.sources.surroundings import Surroundings
 from workers.work import expanding, fetching, rendering, sifting
 
+ORGANIZATION_SECONDS = 1.0  # so long a worker may go by an organization as it was
 REPORT_SECONDS = 0.5  # in which a process that has come up has certainly told its master
 GIVE_BACK_SECONDS = 2.5  # for claims to be given back when their time is over; then nobody is waited for
 RERENDER_END_SECONDS = 3.0  # an interrupted rendering is given back within a blink
@@ -71,16 +72,16 @@ class Shifts(Middleware):
         self.rerender_leases: Leases | None = None
         self._on_duty = threading.Event()
 
-    def once_on_duty(self, answer: Callable[[str], None]) -> Callable[[str], None]:
+    def once_on_duty(self, answer: Callable[..., None]) -> Callable[..., None]:
         """Return what answers a message, held back until the master knows that this process has come up.
 
         A process that dies while it reports for duty, by a picture that kills it say, leaves dramatiq's master
         waiting for that report for ever, and nobody would start another worker.
         """
 
-        def answered(import_id: str) -> None:
+        def answered(*named: str) -> None:
             self._on_duty.wait()
-            answer(import_id)
+            answer(*named)
 
         return answered
 
@@ -140,13 +141,11 @@ def start() -> None:
     mongodb = connect(settings.mongodb_url)
     db = database(mongodb)
     clock = StoreClock()
-    imports, groups, organizations = Imports(db), Groups(db), Organizations(db)
-    # Doorbells and tallies are hints: they use a client that gives up at once, and never hold a job.
+    imports, groups, organizations = Imports(db), Groups(db), Organizations(db, remember=ORGANIZATION_SECONDS)
+    # Dispatches and tallies are hints: they use a client that gives up at once, and never hold a job.
     hints = door_client(settings.redis_url)
     asking = producer(hints)
-    bells = Doorbells(
-        hints,
-        asking,
+    requests = Requests(
         per_organization=settings.doorbells_per_organization,
         renders_per_organization=settings.renders_per_organization,
         now=lambda: clock().timestamp(),
@@ -162,6 +161,8 @@ def start() -> None:
         recipe=recipe,
         reuse=settings.render_reuse,
     )
+    shifts = Shifts(leases=leases, decoder=decoder, grace_seconds=settings.shutdown_seconds)
+    broker = consumer(worker_client(settings.redis_url), [shifts])
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
     allowances = Allowances(
         hints,
@@ -221,18 +222,13 @@ def start() -> None:
         max_attempts=settings.max_attempts,
     )
 
-    def observe(stage: str, outcome: str, seconds: float) -> None:
-        tallies.observe(hints, stage, outcome, seconds)
-
-    pipeline = Pipeline(imports=imports, bells=bells, leases=leases, observe=observe, **shared)
-    shifts = Shifts(leases=leases, decoder=decoder, grace_seconds=settings.shutdown_seconds)
+    dispatcher = Dispatcher(hints, requests, message=broker)
+    pipeline = Pipeline(imports=imports, dispatcher=dispatcher, leases=leases, **shared)
     rerenders = Rerenders(db)
     shifts.rerender_leases = Leases(
         clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds
     )
-    renewals = Renewals(
-        imports=rerenders, bells=Silence(), leases=shifts.rerender_leases, observe=untold, **shared
-    )
+    renewals = Renewals(imports=rerenders, dispatcher=NoDispatch(), leases=shifts.rerender_leases, **shared)
     shifts.rerendering = Rerendering(
         rerenders=rerenders,
         run=renewals.run,
@@ -241,7 +237,6 @@ def start() -> None:
         max_deliveries=settings.max_deliveries,
     )
     shifts.beat = Beat(name, redis_client=hints, mongodb=mongodb, clock=clock)
-    broker = consumer(worker_client(settings.redis_url), [shifts])
     dry_runs = DryRuns(
         questions=Questions(hints, asking),
         organizations=organizations,

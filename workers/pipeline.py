@@ -3,7 +3,7 @@ first, then `run`.
 
 What happens when a worker dies: its claim was written, with `deliveries` raised, before the risky work
 began. Nobody renews the lease any more, so within its 15 seconds the sweeper takes the claim back and
-rings again; another worker claims with a higher fence and does the stage anew. Bytes are stored under
+dispatches it again; another worker claims with a higher fence and does the stage anew. Bytes are stored under
 names made of their content and the image's id is made of the import's, so doing it twice changes nothing,
 and whatever the first worker may still write names an old fence and matches nothing. The fifth claim in a
 row that nobody ended fails the import as `worker_killed`. What decodes is a child of the worker: where that
@@ -16,10 +16,10 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 import structlog
@@ -32,7 +32,7 @@ from common.documents.groups import EXPAND, Groups
 from common.documents.images import Images, image_id_of
 from common.documents.imports import FETCH, RENDER, Imports
 from common.documents.organizations import Organizations
-from common.queue.doorbells import Doorbells
+from common.queue import tallies
 from workers import retries
 from workers.failures import Failure, Interrupted, Permanent, Throttled, Transient
 from workers.gates import Gates
@@ -61,7 +61,33 @@ class Step:
     ledger: Claims
     work: Callable[[Claim, Document, threading.Event], Any]
     finish: Callable[[Claim, Any], None]
-    then: str | None  # the stage that is asked for next
+    then: str | None  # the stage that it is dispatched to next
+
+
+class Dispatches(Protocol):
+    """What ends a stage for the queue (see `Dispatcher`). Raises RedisError."""
+
+    def finish(
+        self,
+        stage: str,
+        organization_id: str,
+        document_id: str,
+        *,
+        then: tuple[str, datetime] | None = None,
+        counters: Mapping[str, float] | None = None,
+    ) -> None: ...
+
+    def requeue(
+        self,
+        stage: str,
+        organization_id: str,
+        document_id: str,
+        accepted_at: datetime,
+        *,
+        counters: Mapping[str, float] | None = None,
+    ) -> None: ...
+
+    def delay(self, stage: str, document_id: str, *, seconds: float) -> None: ...
 
 
 class Pipeline:
@@ -77,10 +103,9 @@ class Pipeline:
         groups: Groups,
         images: Images,
         organizations: Organizations,
-        bells: Doorbells,
+        dispatcher: Dispatches,
         leases: Leases,
         gates: Gates,
-        observe: Callable[[str, str, float], None],
         fetch: Callable[[Document, Document, threading.Event], Original],
         render: Callable[[Document, Document, threading.Event], Rendered],
         expand: Callable[[Claim, Document, threading.Event], int],
@@ -92,7 +117,7 @@ class Pipeline:
     ) -> None:
         self._imports, self._groups, self._images = imports, groups, images
         self._organizations = organizations
-        self._bells, self._leases, self._gates, self._observe = bells, leases, gates, observe
+        self._dispatcher, self._leases, self._gates = dispatcher, leases, gates
         self._clock, self._owner, self._lease, self._max_attempts = clock, owner, lease_seconds, max_attempts
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self._is_away = False  # MongoDB, as far as the latest message knows
@@ -101,19 +126,23 @@ class Pipeline:
             for step in (
                 Step(FETCH, imports, work=_of_document(fetch), finish=self._fetched, then="render"),
                 Step(RENDER, imports, work=_of_document(render), finish=self._recorded, then=None),
-                # Its children are due as they are written: the sweeper rings for them, as for all that is due.
+                # Its children are due as they are written: the sweeper dispatches them, as all that is due.
                 Step(EXPAND, groups, work=expand, finish=self._expanded, then=None),
             )
         }
 
-    def run(self, stage: str, document_id: str) -> None:
+    def run(self, stage: str, document_id: str, organization_id: str | None = None) -> None:
         """Look at one import or group, as a message asks: claim it, do the stage, say how it ended.
 
-        Never raises for what happens to it; a message that is late, doubled or alien is left.
+        Never raises for what happens to it; a message that is late, doubled or alien is left. `organization_id` is
+        what the message says: true of the document, it saves reading it before it is claimed.
         """
         step = self.steps[stage]
         named = {f"{step.ledger.noun}_id": document_id}
         try:
+            if organization_id is not None and self._began_at_once(step, document_id, organization_id):
+                self._is_away = False
+                return
             seen = insist(lambda: step.ledger.find(document_id), seconds=READ_PATIENCE_SECONDS)
             if seen is None:
                 log.warning("no such document", stage=stage, **named)
@@ -134,17 +163,44 @@ class Pipeline:
         else:
             self._is_away = False
 
+    def _began_at_once(self, step: Step, document_id: str, organization_id: str) -> bool:
+        """Claim a document whose organization may go on, and do its stage. False where one has to look first."""
+        if self._leases.interrupted:
+            return False
+        organization = self._organizations.find(organization_id)
+        if organization is None or not self._gates.is_open(organization, step.stage):
+            return False
+        reached(f"{step.stage.name}.due")
+        claim = step.ledger.claim_unread(
+            document_id,
+            organization_id=organization_id,
+            stage=step.stage,
+            owner=self._owner,
+            now=self._clock(),
+            lease=self._lease,
+        )
+        if claim is None:
+            return False
+        reached(f"{step.stage.name}.claimed")
+        with structlog.contextvars.bound_contextvars(
+            organization_id=organization_id,
+            request_id=claim.document["request_id"],
+            **{f"{step.ledger.noun}_id": document_id},
+        ):
+            self._carry_out(step, claim, organization)
+        return True
+
     def _look(self, step: Step, seen: Document) -> None:
         stage, organization_id = step.stage, seen["organization_id"]
         if seen["status"] == stage.doing:
-            return  # somebody holds it, and its bell
+            return  # somebody holds it, and its place
         if seen["status"] != stage.before or (seen["not_before"] or self._clock()) > self._clock():
-            self._answered(step, seen)  # a late or a doubled message
+            self._finish(step, seen)  # a late or a doubled message
             return
         if self._leases.interrupted:
             # dramatiq goes on taking messages until it has noticed that it is to stop; what this process
             # claimed now, it would take into its grave, most likely what it has just given back itself.
-            self._returned(step, seen)
+            self._requeue(step, seen)
             return
         organization = self._organizations.find(organization_id)
         wait = self._gates.judge(organization, stage, group=_of_group(step, seen))
@@ -158,9 +214,9 @@ class Pipeline:
                     now=self._clock(),
                 )
             if wait is not None and wait.alone:
-                self._answered(step, seen)  # whoever stands behind it may go on
+                self._finish(step, seen)  # whoever stands behind it may go on
             else:
-                self._returned(step, seen)
+                self._requeue(step, seen)
             return
         reached(f"{stage.name}.due")
         claim = step.ledger.claim(seen, stage, owner=self._owner, now=self._clock(), lease=self._lease)
@@ -187,8 +243,7 @@ class Pipeline:
             **({} if code is None else {"code": code}),
         )
         with self._quietly():  # a Redis that says nothing is waited for once and not at each of these
-            self._ring_on(step, claim, outcome)
-            self._observe(step.stage.name, outcome, seconds)
+            self._dispatch_on(step, claim, outcome, tallies.of_stage(step.stage.name, outcome, seconds))
         if step.stage.queue == FETCH.queue and outcome in SERVED:
             self._gates.served(organization)
 
@@ -215,19 +270,18 @@ class Pipeline:
             outcome, code = self._settle(step, claim, unexpected), unexpected.code
         return outcome, code
 
-    def _ring_on(self, step: Step, claim: Claim, outcome: str) -> None:
-        """Ring for what comes next. All of it is a hint: what gets lost here, the sweeper asks for, and a bell
-        that nobody took back counts as lost after some seconds and frees its organization's place."""
-        seen = claim.document
-        organization_id, document_id, accepted_at = seen["organization_id"], seen["_id"], seen["created_at"]
+    def _dispatch_on(self, step: Step, claim: Claim, outcome: str, counters: dict[str, float]) -> None:
+        """Dispatch what comes next. It is a hint: what gets lost here the sweeper dispatches, and a place that
+        nobody gave free is free once its document is overdue."""
+        seen, stage = claim.document, step.stage.name
+        named = (stage, seen["organization_id"], seen["_id"])
         if outcome == "gated":
-            self._bells.returned(step.stage.name, organization_id, document_id, accepted_at)
+            self._dispatcher.requeue(*named, seen["created_at"], counters=counters)
             return
-        self._bells.answered(step.stage.name, organization_id, document_id)
-        reached(f"{step.stage.name}.answered")
-        again = {"done": step.then, "interrupted": step.stage.name}.get(outcome)
-        if again is not None:
-            self._bells.ask(again, organization_id, [(document_id, accepted_at)])
+        again = {"done": step.then, "interrupted": stage}.get(outcome)
+        then = None if again is None else (again, seen["created_at"])
+        self._dispatcher.finish(*named, then=then, counters=counters)
+        reached(f"{stage}.dispatched")
 
     # -- how a stage ends well ----------------------------------------------------------------------------
 
@@ -322,7 +376,7 @@ class Pipeline:
         delay = retries.delay(earlier + 1, retry_after=failure.retry_after, chance=self._chance)
         self._write(lambda: step.ledger.tried(claim, code=failure.code, delay=delay, now=self._clock()))
         with self._quietly():
-            self._bells.later(step.stage.name, claim.id, seconds=delay)
+            self._dispatcher.delay(step.stage.name, claim.id, seconds=delay)
         return "tried"
 
     def _park(self, step: Step, claim: Claim, failure: Failure, waiting_for: str, seconds: float) -> None:
@@ -338,7 +392,7 @@ class Pipeline:
             )
         )
         with self._quietly():
-            self._bells.later(step.stage.name, claim.id, seconds=seconds)
+            self._dispatcher.delay(step.stage.name, claim.id, seconds=seconds)
 
     def _fail(self, step: Step, claim: Claim, failure: Failure, *, retryable: bool) -> None:
         self._write(
@@ -359,13 +413,15 @@ class Pipeline:
         """Insist on a write that holds the fruit of the work; it is idempotent and fenced."""
         insist(change, seconds=WRITE_PATIENCE_SECONDS)
 
-    def _answered(self, step: Step, seen: Document) -> None:
+    def _finish(self, step: Step, seen: Document) -> None:
         with self._quietly():
-            self._bells.answered(step.stage.name, seen["organization_id"], seen["_id"])
+            self._dispatcher.finish(step.stage.name, seen["organization_id"], seen["_id"])
 
-    def _returned(self, step: Step, seen: Document) -> None:
+    def _requeue(self, step: Step, seen: Document) -> None:
         with self._quietly():
-            self._bells.returned(step.stage.name, seen["organization_id"], seen["_id"], seen["created_at"])
+            self._dispatcher.requeue(
+                step.stage.name, seen["organization_id"], seen["_id"], seen["created_at"]
+            )
 
     @contextlib.contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -373,7 +429,7 @@ class Pipeline:
         try:
             yield
         except redis.RedisError as error:
-            log.debug("doorbell not moved", reason=type(error).__name__)
+            log.debug("not dispatched", reason=type(error).__name__)
 
 
 def _of_document(

@@ -20,7 +20,6 @@ from pymongo.errors import PyMongoError
 from common.documents.claims import Claim
 from common.documents.imports import RENDER
 from common.documents.rerenders import Rerenders
-from common.queue.doorbells import Doorbells
 from workers.pipeline import Pipeline
 from workers.stages.record import renewed
 from workers.stages.render import Rendered
@@ -31,26 +30,16 @@ IDLE_SECONDS = 5.0  # between two looks where there is nothing to do, or imports
 FEW = 20  # documents looked at in one go; some may be held by others
 
 
-def untold(_stage: str, _outcome: str, _seconds: float) -> None:
-    """Count a rerender nowhere: the tallies are of imports."""
+class NoDispatch:
+    """Dispatches nothing, since the documents are found by their `due_at`, and counts nothing: tallies are of imports."""
 
+    def finish(self, *_: Any, **__: Any) -> None:
+        """Acknowledge nothing."""
 
-class Silence(Doorbells):
-    """No bells: the documents are found by their `due_at`."""
+    def requeue(self, *_: Any, **__: Any) -> None:
+        """Keep no backlog."""
 
-    def __init__(self) -> None:
-        pass
-
-    def ask(self, *_: Any, **__: Any) -> None:
-        """Ring for nobody."""
-
-    def answered(self, *_: Any, **__: Any) -> None:
-        """Take nothing back."""
-
-    def returned(self, *_: Any, **__: Any) -> None:
-        """Keep no room."""
-
-    def later(self, *_: Any, **__: Any) -> None:
+    def delay(self, *_: Any, **__: Any) -> None:
         """Count nothing."""
 
 

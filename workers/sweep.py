@@ -22,8 +22,7 @@ from common.documents.claims import Claims, Stage
 from common.documents.clock import MEASURE_SECONDS
 from common.documents.database import Document
 from common.documents.organizations import Organizations
-from common.queue.depth import head_sent_at
-from common.queue.doorbells import BELL_SECONDS, Bell, Doorbells
+from common.queue.dispatch import OVERDUE_SECONDS, Dispatcher
 from common.queue.foreign import is_foreign_type, mend
 from workers.gates import Gates
 
@@ -34,7 +33,6 @@ FIRST_STEP_SECONDS = 15.0
 LAST_STEP_SECONDS = 900.0
 HELD_SECONDS = 30.0
 STEP_SECONDS = 2.0  # a clock that goes so far astray between two looks was set, and did not just run on
-SENDING_SECONDS = 2.0  # a message is sent a moment after its bell was taken
 
 
 class Sweeper:
@@ -45,7 +43,7 @@ class Sweeper:
         *,
         ledgers: Sequence[Claims],
         organizations: Organizations,
-        bells: Doorbells,
+        dispatcher: Dispatcher,
         gates: Gates,
         redis_client: redis.Redis,
         recover: Callable[[], None],
@@ -57,7 +55,8 @@ class Sweeper:
         chance: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledgers, self._organizations, self._bells, self._gates = ledgers, organizations, bells, gates
+        self._ledgers, self._organizations = ledgers, organizations
+        self._dispatcher, self._gates = dispatcher, gates
         self._redis, self._recover, self._count, self._clock = redis_client, recover, count, clock
         self._max_deliveries, self._deadline, self._lease = max_deliveries, deadline, lease
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
@@ -123,8 +122,8 @@ class Sweeper:
         more = self._after_an_emptied_redis(organizations, swept) or more
         for ledger in self._ledgers:
             for stage in ledger.stages:
-                self._lost_bells(ledger, stage, organizations, swept)
-                self._fill(stage, organizations)
+                self._overdue(ledger, stage, organizations, swept)
+                self._resume(stage, organizations)
         self._recover()
         return more
 
@@ -172,27 +171,27 @@ class Sweeper:
         reached("sweep.freed")
         if freed["status"] == "failed":
             swept["worker_killed"] += 1
-            self._bells.answered(stage.name, seen["organization_id"], seen["_id"])
+            self._dispatcher.finish(stage.name, seen["organization_id"], seen["_id"])
             return None
-        # The bell of the dead worker is taken back, or asking would find it still out.
-        self._bells.answered(stage.name, seen["organization_id"], seen["_id"])
+        # What was dispatched to the dead worker is so no more, or it would be left as it is.
+        self._dispatcher.finish(stage.name, seen["organization_id"], seen["_id"])
         return ledger.find(seen["_id"])
 
     def _ask(
         self, ledger: Claims, asked: Iterable[Document], organizations: dict[str, Document | None]
     ) -> None:
-        rooms: defaultdict[tuple[Stage, str], list[tuple[str, datetime]]] = defaultdict(list)
+        work: defaultdict[tuple[Stage, str], list[tuple[str, datetime]]] = defaultdict(list)
         for seen in asked:
             stage = ledger.stage_of(seen["status"])
             if stage is not None and not self._gates.holds(seen):
-                rooms[stage, seen["organization_id"]].append((seen["_id"], seen["created_at"]))
-        for (stage, organization_id), waiting in rooms.items():
-            room = self._gates.room(self._organization(organization_id, organizations), stage)
-            self._bells.ask(stage.name, organization_id, waiting, limit=room)
+                work[stage, seen["organization_id"]].append((seen["_id"], seen["created_at"]))
+        for (stage, organization_id), waiting in work.items():
+            limit = self._gates.limit(self._organization(organization_id, organizations), stage)
+            self._dispatcher.enqueue(stage.name, organization_id, waiting, limit=limit)
 
     def _next_look(self, seen: Document) -> datetime:
-        """Return when to look at an asked import again. Bells and rooms live in Redis and are watched there,
-        so the step may widen; an emptied Redis is noticed by its epoch. One that is held by itself has no bell."""
+        """Return when to look at a dispatched import again. What is dispatched or in a backlog is watched in Redis,
+        so the step may widen; an emptied Redis is noticed by its epoch. One that is held by itself is not there."""
         if self._gates.holds(seen):
             return self._clock() + timedelta(seconds=HELD_SECONDS * self._chance.uniform(0.8, 1.2))
         step = min(LAST_STEP_SECONDS, FIRST_STEP_SECONDS * 4.0 ** min(seen["asks"], 6))
@@ -201,10 +200,10 @@ class Sweeper:
     # -- what Redis holds, and what it lost ------------------------------------------------------------
 
     def _after_an_emptied_redis(self, organizations: dict[str, Document | None], swept: Counter[str]) -> bool:
-        """Ask anew for all that is open where Redis is not the one that held their bells."""
-        found = self._bells.epoch(str(uuid.uuid4()))
+        """Dispatch all that is open anew where Redis is not the one that they were dispatched by."""
+        found = self._dispatcher.epoch(str(uuid.uuid4()))
         if found != self._epoch:
-            log.warning("asking for every open import", reason="the queue is empty, new, or first seen")
+            log.warning("dispatching every open import", reason="the queue is empty, new, or first seen")
             self._epoch, self._walks = found, [(one, []) for one in self._ledgers]
         if not self._walks:
             return False
@@ -227,61 +226,50 @@ class Sweeper:
             self._walks[0] = ledger, piece
         return bool(self._walks)
 
-    def _lost_bells(
+    def _overdue(
         self,
         ledger: Claims,
         stage: Stage,
         organizations: dict[str, Document | None],
         swept: Counter[str],
     ) -> None:
-        """Look at bells that nobody answered in time, and let the documents say what that means."""
-        lost = self._bells.lost(stage.name, limit=BATCH)
-        if not lost:
+        """Look at what was dispatched and not begun in time, and let the documents say what that means."""
+        overdue = self._dispatcher.overdue(stage.name, limit=BATCH)
+        if not overdue:
             return
-        seen = {one["_id"]: one for one in ledger.find_many(bell.import_id for bell in lost)}
-        head = head_sent_at(self._redis, stage.queue)
+        seen = {one["_id"]: one for one in ledger.find_many(late.document_id for late in overdue)}
         again = []
-        for bell in lost:
-            one = seen.get(bell.import_id)
-            if self._is_rung_again(stage, bell, one, head, organizations) and one is not None:
-                seconds = BELL_SECONDS * 2.0 ** min(one["asks"], 4)
-                self._bells.again(stage.name, bell.organization_id, bell.import_id, seconds=seconds)
+        for late in overdue:
+            one, named = (
+                seen.get(late.document_id),
+                (stage.name, late.organization_id, late.document_id),
+            )
+            if one is not None and one["status"] == stage.doing:
+                self._dispatcher.extend(*named)  # it is worked on: the lease judges
+            elif one is None or not self._may_begin(stage, one):
+                self._dispatcher.finish(*named)
+            elif self._gates.limit(self._organization(late.organization_id, organizations), stage) == 0:
+                self._dispatcher.requeue(*named, one["created_at"])
+            elif late.waits:
+                self._dispatcher.extend(*named)
+            else:
+                self._dispatcher.redeliver(*named, seconds=OVERDUE_SECONDS * 2.0 ** min(one["asks"], 4))
                 again.append(one)
         ledger.look_later((one, self._next_look(one)) for one in again)
-        swept["rung_again"] += len(again)
+        swept["redelivered"] += len(again)
 
-    def _is_rung_again(
-        self,
-        stage: Stage,
-        bell: Bell,
-        seen: Document | None,
-        head: float | None,
-        organizations: dict[str, Document | None],
-    ) -> bool:
-        """Tell whether a lost bell is rung again; settle it where it is not."""
-        now, queue = self._clock(), stage.name
-        if seen is not None and seen["status"] == stage.doing:
-            self._bells.held(queue, bell.organization_id, bell.import_id)  # being worked on; the lease judges
-            return False
-        if seen is None or seen["status"] != stage.before or (seen["not_before"] or now) > now:
-            self._bells.answered(queue, bell.organization_id, bell.import_id)
-            return False
-        if self._gates.room(self._organization(bell.organization_id, organizations), stage) == 0:
-            self._bells.returned(queue, bell.organization_id, bell.import_id, seen["created_at"])
-            return False
-        if head is not None and head <= bell.rung_at + SENDING_SECONDS:
-            self._bells.held(
-                queue, bell.organization_id, bell.import_id
-            )  # still behind the head of its queue
-            return False
-        return True
+    def _may_begin(self, stage: Stage, seen: Document) -> bool:
+        now = self._clock()
+        return bool(seen["status"] == stage.before and (seen["not_before"] or now) <= now)
 
-    def _fill(self, stage: Stage, organizations: dict[str, Document | None]) -> None:
-        """Let imports out of the rooms: slots that a crash left empty, gates that are due or open again."""
-        for organization_id in self._bells.organizations_waiting(stage.name):
-            room = self._gates.room(self._organization(organization_id, organizations), stage)
-            if room != 0:
-                self._bells.fill(stage.name, organization_id, limit=room)
+    def _resume(self, stage: Stage, organizations: dict[str, Document | None]) -> None:
+        """Serve the backlogs: places that a crash left empty, gates that are due or open again."""
+        waiting = self._dispatcher.organizations(stage.name)
+        if waiting:
+            limits = {
+                one: self._gates.limit(self._organization(one, organizations), stage) for one in waiting
+            }
+            self._dispatcher.resume(stage.name, limits)
 
     # -- the rest -----------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from common.documents.organizations import Organizations
 from common.queue import presence, tallies
 from common.queue import safety as queue_safety
 from common.queue.broker import door_client, recover, recoverer
-from common.queue.doorbells import Doorbells
+from common.queue.dispatch import Dispatcher, Requests
 from common.settings import Settings, SettingsError
 from common.telemetry import log as logs
 from common.telemetry.checks import StoresLook
@@ -66,19 +66,18 @@ def main() -> int:
     broker = recoverer(client)
     clock = StoreClock()
     imports, groups, organizations = Imports(db), Groups(db), Organizations(db)
-    bells = Doorbells(
-        client,
-        broker,
+    requests = Requests(
         per_organization=settings.doorbells_per_organization,
         renders_per_organization=settings.renders_per_organization,
         now=lambda: clock().timestamp(),
     )
-    cancellations = Cancellations(imports=imports, groups=groups, bells=bells, clock=clock)
+    dispatcher = Dispatcher(client, requests)
+    cancellations = Cancellations(imports=imports, groups=groups, dispatcher=dispatcher, clock=clock)
     blobs = open_blobs(settings.blobs_url, mongodb_url=settings.mongodb_url)
     sweeper = Sweeper(
         ledgers=(imports, groups),
         organizations=organizations,
-        bells=bells,
+        dispatcher=dispatcher,
         gates=Gates(
             organizations,
             clock=clock,

@@ -12,6 +12,8 @@ should be gone, where anybody can know.
 
 from __future__ import annotations
 
+import math
+import time
 from datetime import datetime, timedelta
 
 from pymongo.database import Database
@@ -19,12 +21,18 @@ from pymongo.errors import DuplicateKeyError
 
 from common.documents.database import Document
 
+REMEMBERED = 1_000  # organizations that a process remembers
+
 
 class Organizations:
-    """Every query on organizations."""
+    """Every query on organizations. `remember` is for how many seconds `find` may return what it read before.
 
-    def __init__(self, db: Database[Document]) -> None:
-        self._organizations = db.organizations
+    A worker asks for the same few with each job. What this process itself changes it forgets at once.
+    """
+
+    def __init__(self, db: Database[Document], *, remember: float = 0.0) -> None:
+        self._organizations, self._remember = db.organizations, remember
+        self._remembered: dict[str, tuple[float, Document | None]] = {}
 
     def add(self, organization_id: str, *, name: str, source: Document, now: datetime) -> Document:
         """Add an organization. Raises ValueError where the id is taken."""
@@ -45,7 +53,16 @@ class Organizations:
 
     def find(self, organization_id: str) -> Document | None:
         """Return one organization, disabled or not."""
-        return self._organizations.find_one({"_id": organization_id})
+        if not self._remember:
+            return self._organizations.find_one({"_id": organization_id})
+        now = time.monotonic()
+        read_at, organization = self._remembered.get(organization_id, (-math.inf, None))
+        if now - read_at > self._remember:
+            organization = self._organizations.find_one({"_id": organization_id})
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            self._remembered[organization_id] = now, organization
+        return organization
 
     def list(self) -> list[Document]:
         """Return all, oldest first."""
@@ -89,6 +106,7 @@ class Organizations:
         The pause begins with the probe, so that a probe whose worker dies delays nobody for long.
         """
         pause = timedelta(seconds=min(seen["gate"]["wait"], 15.0))
+        self._remembered.pop(seen["_id"], None)
         won = self._organizations.update_one(
             {"_id": seen["_id"], "gate.probe_at": seen["gate"]["probe_at"]},
             {"$set": {"gate.probe_at": now + pause}},
@@ -113,7 +131,7 @@ class Organizations:
         A failure for the same reason doubles the pause up to `cap`; another reason begins anew. What failed
         for the same reason and was no `probe`, having begun while the gate was open, changes nothing.
         """
-        seen = self.find(organization_id)
+        seen = self._organizations.find_one({"_id": organization_id})
         if seen is None:
             return False
         gate = seen["gate"]
@@ -135,8 +153,10 @@ class Organizations:
         written = self._organizations.update_one(
             {"_id": organization_id, **before}, {"$set": {"gate": closed}}
         )
+        self._remembered.pop(organization_id, None)
         return written.matched_count == 1 and gate is None
 
     def open_gate(self, organization_id: str) -> None:
         """Let everything through again."""
         self._organizations.update_one({"_id": organization_id}, {"$set": {"gate": None}})
+        self._remembered.pop(organization_id, None)

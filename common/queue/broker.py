@@ -11,8 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import redis
+import redis.asyncio
 from dramatiq import Broker, MessageProxy, Middleware, Worker
 from dramatiq.middleware import CurrentMessage
+from dramatiq.worker import ConsumerThread
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -44,11 +47,22 @@ class DeadLetters(Middleware):
             message.fail()
 
 
-class LastAsked(Middleware):
-    """Ask Redis for nothing more once the worker has to end.
+class WorkerKnown(Middleware):
+    """Let the broker know its worker: its threads, and that it has to end.
 
-    dramatiq would fetch on until the last job has ended, and then put back what it fetched meanwhile.
+    The end of a stage takes the next message along, as long as a thread is there for it. Once the worker has to end
+    Redis is asked for nothing more: dramatiq would fetch on until the last job has ended, and put it all back.
     """
+
+    def after_consumer_thread_boot(self, broker: Broker, thread: ConsumerThread) -> None:
+        """Note who brings the messages of a queue."""
+        if isinstance(broker, SturdyBroker):
+            broker.consumer_threads[thread.queue_name] = thread
+
+    def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        """Note how many threads work."""
+        if isinstance(broker, SturdyBroker):
+            broker.threads = worker.worker_threads
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002
         """Tell the consumers."""
@@ -63,6 +77,17 @@ def door_client(url: str) -> redis.Redis:
         socket_timeout=DOOR_SECONDS,
         socket_connect_timeout=DOOR_SECONDS,
         retry=_once_more_if_lost(),
+        health_check_interval=15,
+    )
+
+
+def async_door_client(url: str) -> redis.asyncio.Redis:
+    """Open the client by which the door dispatches on its loop, as impatient as `door_client`."""
+    return redis.asyncio.Redis.from_url(
+        url,
+        socket_timeout=DOOR_SECONDS,
+        socket_connect_timeout=DOOR_SECONDS,
+        retry=AsyncRetry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         health_check_interval=15,
     )
 
@@ -116,12 +141,12 @@ def consumer(client: redis.Redis, middleware: list[Middleware]) -> SturdyBroker:
     """Build the broker of a worker process.
 
     `CurrentMessage` puts the message's id within reach of the log, `DeadLetters` keeps alien messages
-    where an operator finds them, `LastAsked` ends the asking at a stop; `middleware` is what the worker
+    where an operator finds them, `WorkerKnown` lets it take messages and ends that at a stop; `middleware` is what the worker
     adds (it learns of its start and its shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit
     (an exception thrown into C code arrives when it is too late; renders are bounded by killing a child,
     fetches by a deadline), Callbacks, Pipelines, Results, Prometheus.
     """
-    return _broker(client, [CurrentMessage(), DeadLetters(), LastAsked(), *middleware], chance=ALL_THE_TIME)
+    return _broker(client, [CurrentMessage(), DeadLetters(), WorkerKnown(), *middleware], chance=ALL_THE_TIME)
 
 
 def _broker(client: redis.Redis, middleware: list[Middleware], *, chance: int) -> SturdyBroker:

@@ -2,18 +2,17 @@
 
 dramatiq's own `do_qsize` would write a heartbeat for the caller and count only the caller's messages. Its
 keys are read instead: `Q` a list of waiting ids, `Q.msgs` a hash of all that are waiting or in flight,
-`Q.DQ.msgs` the delayed ones, `Q.XQ` the dead. Imports that wait in their organization's room wait too.
+`Q.DQ.msgs` the delayed ones, `Q.XQ` the dead. Documents in their organization's backlog wait too.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
-from common.queue.jobs import BELLS, NAMESPACE, QUEUES
+from common.queue.jobs import NAMESPACE, QUEUES, STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +39,25 @@ def depths(client: redis.Redis, *, now: float) -> list[Depth]:
     return [depth_of(client, queue, now=now) for queue in QUEUES]
 
 
-def head_sent_at(client: redis.Redis, queue: str) -> float | None:
-    """Return when the message at the head of a queue was sent (epoch seconds), or None for an empty queue.
-
-    A bell that was rung before that is not waiting there any more. Raises RedisError.
-    """
-    head: Any = client.lindex(f"{NAMESPACE}:{queue}", 0)
-    if head is None:
-        return None
-    raw: Any = client.hget(f"{NAMESPACE}:{queue}.msgs", head)
-    try:
-        sent = json.loads(raw)["message_timestamp"] / 1000
-    except (TypeError, ValueError, KeyError):
-        return 0.0  # taken since, or not one of ours: assume that it has waited for long
-    return float(sent)
-
-
 def depth_of(client: redis.Redis, queue: str, *, now: float) -> Depth:
     """Read one queue, as `depths` does all. Raises RedisError."""
     key = f"{NAMESPACE}:{queue}"
-    bells = [bell for bell, job in BELLS.items() if job.queue == queue]
-    rooms: list[str] = []
-    for bell in bells:
-        members: Any = client.smembers(f"imports:rooms:{bell}")
-        rooms += [f"imports:room:{bell}:{organization.decode()}" for organization in members]
+    stages = [stage for stage, job in STAGES.items() if job.queue == queue]
+    backlogs: list[bytes] = []
+    for stage in stages:
+        members: Any = client.zrange(f"imports:backlogs:{stage}", 0, -1)
+        backlogs += [f"imports:backlog:{stage}:".encode() + organization for organization in members]
     pipe = client.pipeline(transaction=True)
     pipe.llen(key)
     pipe.hlen(f"{key}.msgs")
     pipe.hlen(f"{key}.DQ.msgs")
     pipe.zcard(f"{key}.XQ")
-    for bell in bells:
-        pipe.zcount(f"imports:later:{bell}", f"({int(now * 1000)}", "+inf")  # the sweeper forgets the others
-    for room in rooms:
-        pipe.zcard(room)
+    for stage in stages:
+        pipe.zcount(
+            f"imports:delayed:{stage}", f"({int(now * 1000)}", "+inf"
+        )  # the sweeper forgets the others
+    for backlog in backlogs:
+        pipe.zcard(backlog)
     listed, kept, delayed, dead, *counted = pipe.execute()
-    later, waiting = counted[: len(bells)], counted[len(bells) :]
+    later, waiting = counted[: len(stages)], counted[len(stages) :]
     return Depth(queue, listed + sum(waiting), max(0, kept - listed), delayed + sum(later), dead)

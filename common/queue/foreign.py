@@ -10,15 +10,22 @@ from typing import Any
 
 import redis
 
-from common.queue.doorbells import EPOCH
-from common.queue.jobs import BELLS, NAMESPACE, QUEUES
+from common.queue.dispatch import EPOCH
+from common.queue.jobs import NAMESPACE, QUEUES
+from common.queue.jobs import STAGES as JOBS_OF_STAGES
 
-# Of which type the keys of a stage and those of one organization in a stage are; see doorbells.py.
-OF_STAGE = {b"bells": b"zset", b"rung": b"hash", b"rooms": b"set", b"later": b"zset"}
-OF_ORGANIZATION = {b"bells": b"set", b"room": b"zset"}
+# Of which type the keys of a stage and those of one organization in a stage are; see dispatch.py.
+OF_STAGE = {
+    b"dispatched": b"zset",
+    b"messages": b"hash",
+    b"active": b"hash",
+    b"backlogs": b"zset",
+    b"delayed": b"zset",
+}
+OF_ORGANIZATION = {b"backlog": b"zset"}
 # And those of dramatiq: by the ending of a queue's name, see its dispatch.lua.
 OF_QUEUE = {b"": b"list", b".msgs": b"hash", b".XQ": b"zset", b".XQ.msgs": b"hash"}
-STAGES = frozenset(stage.encode() for stage in BELLS)
+STAGES = frozenset(stage.encode() for stage in JOBS_OF_STAGES)
 _DRAMATIQ = f"{NAMESPACE}:".encode()
 
 
@@ -31,11 +38,7 @@ def mend(client: redis.Redis) -> list[str]:
     """Remove such keys and have all that is open asked for again. Returns their names; raises RedisError."""
     found = _foreign(client)
     if found:
-        # Without the times at which its bells are lost, an organization's count would hold them for ever.
-        counted = [
-            name for stage in STAGES if b"imports:bells:" + stage in found for name in _counted(client, stage)
-        ]
-        client.delete(*found, *counted, EPOCH)
+        client.delete(*found, EPOCH)
         for queue in QUEUES:
             _forget_lost_messages(client, queue)
     return [_text(name) for name in found]
@@ -74,14 +77,12 @@ def _forget_lost_messages(client: redis.Redis, queue: str) -> None:
         client.hdel(f"{key}.msgs", *lost)
 
 
-def _counted(client: redis.Redis, stage: bytes) -> list[bytes]:
-    return list(client.scan_iter(match=b"imports:bells:" + stage + b":*", count=1000))
-
-
 def _type(name: bytes) -> bytes | None:
     """Return of which type a key has to be; None for one that is none of these."""
-    if name == EPOCH.encode():
+    if name in (EPOCH.encode(), b"imports:turn"):
         return b"string"
+    if name == b"imports:recent":
+        return b"zset"
     if name.startswith(_DRAMATIQ):
         return _type_in_dramatiq(name.removeprefix(_DRAMATIQ))
     _, kind, *rest = name.split(b":", 3)

@@ -58,5 +58,5 @@ def _read(queue: str, redis_message_id: str, raw: bytes) -> Waiting:
     ids = (
         {name: one for name, one in named.items() if isinstance(one, str)} if isinstance(named, dict) else {}
     )
-    known = any(ids.keys() == {field.name for field in fields(job)} for job in JOBS)
+    known = any(fields(job)[0].name in ids for job in JOBS)
     return Waiting(queue, redis_message_id, ids.get("import_id"), ids.get("group_id"), known)

@@ -1,15 +1,15 @@
 """Define what may be asked of the workers. Importing this pulls in no worker code.
 
-A job says only «look at X now»: it carries an id and nothing else, so a lost, doubled, late or alien message
-is harmless and messages of any release stay readable. The actor names are promises kept in messages that
+A job says only "look at X now". What it says of X beside its id is a hint that is held against the document, so a
+lost, doubled, late or alien message is harmless, and messages of any release stay readable. The actor names are promises kept in messages that
 wait in Redis: never derive them from a function, and rename them only in three deploys.
 
-Jobs with a `bell` are rung for documents, by the stage of that name (see `doorbells.py`).
+Jobs with a `stage` are dispatched for documents of that stage (see `dispatch.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
 import dramatiq
@@ -21,8 +21,9 @@ class FetchAttachment:
 
     actor: ClassVar[str] = "fetch_attachment"
     queue: ClassVar[str] = "fetch"
-    bell: ClassVar[str | None] = "fetch"
+    stage: ClassVar[str | None] = "fetch"
     import_id: str
+    organization_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,9 @@ class RenderThumbnails:
 
     actor: ClassVar[str] = "render_thumbnails"
     queue: ClassVar[str] = "render"
-    bell: ClassVar[str | None] = "render"
+    stage: ClassVar[str | None] = "render"
     import_id: str
+    organization_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,9 @@ class ExpandGroup:
 
     actor: ClassVar[str] = "expand_group"
     queue: ClassVar[str] = "fetch"
-    bell: ClassVar[str | None] = "expand"
+    stage: ClassVar[str | None] = "expand"
     group_id: str
+    organization_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class AnswerDryRun:
 
     actor: ClassVar[str] = "answer_dry_run"
     queue: ClassVar[str] = "fetch"
-    bell: ClassVar[str | None] = None
+    stage: ClassVar[str | None] = None
     question_id: str
 
 
@@ -59,7 +62,7 @@ NAMESPACE = "dramatiq"  # what the names of dramatiq's keys begin with
 Job = FetchAttachment | RenderThumbnails | ExpandGroup | AnswerDryRun
 JOBS: tuple[type[Job], ...] = (FetchAttachment, RenderThumbnails, ExpandGroup, AnswerDryRun)
 QUEUES: tuple[str, ...] = tuple(dict.fromkeys(job.queue for job in JOBS))
-BELLS: dict[str, type[Job]] = {job.bell: job for job in JOBS if job.bell is not None}
+STAGES: dict[str, type[Job]] = {job.stage: job for job in JOBS if job.stage is not None}
 
 
 def message(job: Job) -> dramatiq.Message[None]:
@@ -68,6 +71,23 @@ def message(job: Job) -> dramatiq.Message[None]:
         queue_name=job.queue,
         actor_name=job.actor,
         args=(),
-        kwargs=asdict(job),
+        kwargs={name: value for name, value in asdict(job).items() if value is not None},
         options={},
     )
+
+
+def template(job: type[Job]) -> str:
+    """Return the message of a job as a format of its document's and organization's ids, twice its own, and the time in ms.
+
+    It is dramatiq's own encoding, filled by the script that enqueues it.
+    """
+    written = dramatiq.Message(
+        queue_name=job.queue,
+        actor_name=job.actor,
+        args=(),
+        kwargs={field.name: "%s" for field in fields(job)},
+        options={"redis_message_id": "%s"},
+        message_id="%s",
+        message_timestamp=0,
+    ).encode()
+    return written.decode().replace('"message_timestamp":0', '"message_timestamp":%.0f')

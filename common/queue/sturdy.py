@@ -29,6 +29,8 @@ import structlog
 from dramatiq import Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed, DecodeError
+from dramatiq.middleware import CurrentMessage
+from dramatiq.worker import ConsumerThread
 
 from common.queue.foreign import is_foreign_type, mend
 
@@ -44,12 +46,15 @@ POLL_MS = 100  # at most between two looks of a consumer that has fetched all it
 class SturdyBroker(RedisBroker):
     """dramatiq's Redis broker with consumers that strand nothing.
 
-    `held` names the messages in hand here. `stopping` is set when the process has to end.
+    `held` names the messages in hand here, `threads` says how many work on them, `consumer_threads` who brings
+    them, by queue. `stopping` is set when the process has to end.
     """
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.held: set[str] = set()
+        self.threads = 0
+        self.consumer_threads: dict[str, ConsumerThread] = {}
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self._is_away = False
@@ -78,6 +83,45 @@ class SturdyBroker(RedisBroker):
             news, self._is_away = self._is_away, False
         if news:
             log.warning("queue back")
+
+    def current(self) -> dict[str, Any] | None:
+        """Return the message that this thread works on, as `MessageInHand` has it."""
+        message = CurrentMessage.get_current_message()
+        if message is None:
+            return None
+        queue = message.queue_name
+        return {
+            "id": message.options["redis_message_id"],
+            "queue": f"{self.namespace}:{queue}",
+            "acks": f"{self.namespace}:__acks__.{self.broker_id}.{queue}",
+            # Not where one waits for this thread already: another process may be idle.
+            "take": len(self.held) <= self.threads and not self.stopping.is_set(),
+        }
+
+    def acknowledged(self, taken: bytes | None) -> None:
+        """Note that it is acknowledged, so that dramatiq has nothing more to ask, and hand on the one taken."""
+        message = CurrentMessage.get_current_message()
+        if message is None:
+            return
+        with self.lock:
+            self.held.discard(message.options["redis_message_id"])
+        if taken is not None:
+            self._hand_on(message.queue_name, taken)
+
+    def _hand_on(self, queue_name: str, data: bytes) -> None:
+        """Do with a message what its consumer's thread does; the comparison puts one aside that cannot be read."""
+        thread = self.consumer_threads[queue_name]
+        try:
+            message = Message.decode(data)
+            redis_message_id = message.options["redis_message_id"]
+        except (DecodeError, TypeError, AttributeError, KeyError):
+            log.warning("undecodable message", queue=queue_name)
+            return
+        if isinstance(thread.consumer, SturdyConsumer):
+            thread.consumer.queued_message_ids.add(message.message_id)
+        with self.lock:
+            self.held.add(redis_message_id)
+        thread.handle_message(MessageProxy(message))
 
     @property
     def is_hopeless(self) -> bool:
@@ -134,11 +178,16 @@ class SturdyConsumer(_RedisConsumer):
         return message
 
     def ack(self, message: MessageProxy) -> None:
-        """Acknowledge, however long it takes: an acknowledgement given up would strand the message.
+        """Acknowledge what the end of its stage has not, however long it takes: else the message were stranded.
 
         Where the process has to end it is given up, for what is stranded then is handed to others.
         """
-        self._insist(super().ack, message)
+        with self.broker.lock:
+            is_acknowledged = message.options["redis_message_id"] not in self.broker.held
+        if is_acknowledged:
+            self.queued_message_ids.discard(message.message_id)
+        else:
+            self._insist(super().ack, message)
 
     def nack(self, message: MessageProxy) -> None:
         """Put aside; as for `ack`."""

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 KEY = "imports:tallies"
-# What `count` and `observe` write: a page of metrics takes nothing else from there, and nothing longer.
+# What `count` and the end of a stage write: a page of metrics takes nothing else from there, and nothing longer.
 _FIELD = re.compile(rb"[a-z_]{1,40}(?:\|[a-z_]{1,40}=[\w +.:-]{0,100}){0,8}")
 _NUMBER = re.compile(rb"-?[0-9]{1,20}(?:\.[0-9]{1,20})?(?:e[+-]?[0-9]{1,3})?")
 # Upper bounds of a stage's duration in seconds; the last bucket has no bound.
@@ -25,14 +25,12 @@ def count(client: redis.Redis, name: str, amount: int = 1, **labels: str) -> Non
     client.hincrby(KEY, _field(name, labels), amount)
 
 
-def observe(client: redis.Redis, stage: str, outcome: str, seconds: float) -> None:
-    """Note how long a stage took and how it ended, in one round trip. Raises RedisError."""
+def of_stage(stage: str, outcome: str, seconds: float) -> dict[str, float]:
+    """Return the counters that say how long a stage took and how it ended, each with what it is raised by."""
     labels = {"stage": stage, "outcome": outcome}
-    pipe = client.pipeline(transaction=False)
     bound = next((bound for bound in BUCKETS if seconds <= bound), None)
-    pipe.hincrby(KEY, _field("stage_bucket", {**labels, "le": "+Inf" if bound is None else f"{bound:g}"}), 1)
-    pipe.hincrbyfloat(KEY, _field("stage_sum", labels), round(seconds, 6))
-    pipe.execute()
+    bucket = _field("stage_bucket", {**labels, "le": "+Inf" if bound is None else f"{bound:g}"})
+    return {bucket: 1, _field("stage_sum", labels): round(seconds, 6)}
 
 
 def read(client: redis.Redis) -> list[tuple[str, dict[str, str], float]]:

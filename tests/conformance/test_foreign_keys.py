@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 
 from common.documents.database import Document
 from common.queue.broker import consumer, worker_client
-from common.queue.doorbells import BELL_SECONDS
+from common.queue.dispatch import OVERDUE_SECONDS
 from common.queue.foreign import foreign
 from common.queue.jobs import JOBS, FetchAttachment, message
 from tests.conformance.test_sweep import World
@@ -43,7 +43,7 @@ def _sweep(world: World, *, seconds: float) -> None:
         world.sweeper.tick()
 
 
-def _is_rung(world: World, one: Document) -> bool:
+def _is_dispatched(world: World, one: Document) -> bool:
     messages: Any = world.redis.hvals("dramatiq:fetch.msgs")
     return any(one["_id"].encode() in message for message in messages)
 
@@ -56,50 +56,58 @@ def _text(name: str) -> Callable[[World], Any]:
     return write
 
 
-def _live_bell_rung_at_abc(world: World) -> None:
-    world.redis.zadd("imports:bells:fetch", {OTHER: FAR})
-    world.redis.hset("imports:rung:fetch", OTHER, "abc")
+def _dispatched_with_a_strange_message(world: World) -> None:
+    world.redis.zadd("imports:dispatched:fetch", {OTHER: FAR})
+    world.redis.hset("imports:messages:fetch", OTHER, b"\xff")
 
 
-def _epoch_of_another_kind(world: World) -> None:
-    world.redis.delete("imports:epoch")
-    world.redis.sadd("imports:epoch", "x")
+def _of_another_kind(name: str) -> Callable[[World], Any]:
+    def write(world: World) -> None:
+        world.redis.delete(name)
+        world.redis.sadd(name, "x")
+
+    return write
 
 
 UNREADABLE: dict[str, Callable[[World], Any]] = {
-    "a bell without an import": lambda world: world.redis.zadd("imports:bells:fetch", {"nopipe": 1}),
-    "a bell that is no text": lambda world: world.redis.zadd("imports:bells:fetch", {b"org|\xff": 1}),
-    "a lost bell rung at abc": lambda world: (
-        world.redis.zadd("imports:bells:fetch", {OTHER: 1}),
-        world.redis.hset("imports:rung:fetch", OTHER, "abc"),
+    "one dispatched without an import": lambda world: world.redis.zadd(
+        "imports:dispatched:fetch", {"nopipe": 1}
     ),
-    "a lost bell rung in no float": lambda world: (
-        world.redis.zadd("imports:bells:fetch", {OTHER: 1}),
-        world.redis.hset("imports:rung:fetch", OTHER, "9" * 400),
+    "one dispatched that is no text": lambda world: world.redis.zadd(
+        "imports:dispatched:fetch", {b"org|\xff": 1}
     ),
-    "a live bell rung at abc": _live_bell_rung_at_abc,
-    "an organization that is no text": lambda world: world.redis.sadd("imports:rooms:fetch", b"\xff"),
+    "an overdue one whose message is no text": lambda world: (
+        world.redis.zadd("imports:dispatched:fetch", {OTHER: 1}),
+        world.redis.hset("imports:messages:fetch", OTHER, b"\xff"),
+    ),
+    "one dispatched whose message is no text": _dispatched_with_a_strange_message,
+    "a count that is no number": lambda world: world.redis.hset("imports:active:fetch", "org", "abc"),
+    "a count beyond all numbers": lambda world: world.redis.hset("imports:active:fetch", "org", "9" * 400),
+    "a turn that is no number": lambda world: world.redis.set("imports:turn", "abc"),
+    "a tally that is no number": lambda world: world.redis.hset("imports:tallies", "swept|reason=asked", "x"),
+    "an organization that is no text": lambda world: world.redis.zadd("imports:backlogs:fetch", {b"\xff": 0}),
     "imports that are no text": lambda world: world.redis.zadd(
-        "imports:room:fetch:org", {b"\xff": 0, b"\xfe": 0}
+        "imports:backlog:fetch:org", {b"\xff": 0, b"\xfe": 0}
     ),
     "an epoch that is no text": lambda world: world.redis.set("imports:epoch", b"\xff"),
 }
 OF_ANOTHER_TYPE: dict[str, Callable[[World], Any]] = {
     name: _text(name)
     for name in (
-        "imports:bells:fetch",
-        "imports:bells:render",
-        "imports:rung:fetch",
-        "imports:rooms:fetch",
-        "imports:later:fetch",
-        "imports:bells:fetch:org",
-        "imports:room:fetch:org",
+        "imports:dispatched:fetch",
+        "imports:dispatched:render",
+        "imports:messages:fetch",
+        "imports:active:fetch",
+        "imports:backlogs:fetch",
+        "imports:delayed:fetch",
+        "imports:recent",
+        "imports:backlog:fetch:org",
         "dramatiq:fetch",
         "dramatiq:fetch.msgs",
         "dramatiq:fetch.XQ",
         "dramatiq:__heartbeats__",
     )
-} | {"imports:epoch": _epoch_of_another_kind}
+} | {name: _of_another_kind(name) for name in ("imports:epoch", "imports:turn")}
 
 
 @pytest.mark.parametrize("write", UNREADABLE.values(), ids=UNREADABLE.keys())
@@ -107,15 +115,15 @@ def test_what_cannot_be_read_stops_no_import(world: World, write: Callable[[Worl
     """The sweeper goes on, and imports from before and after are rung within a few looks."""
     before = world.put()
     write(world)
-    _sweep(world, seconds=BELL_SECONDS + 6)
-    assert _is_rung(world, before)
+    _sweep(world, seconds=OVERDUE_SECONDS + 6)
+    assert _is_dispatched(world, before)
     after = world.put()
     _sweep(world, seconds=9)
-    assert _is_rung(world, after)
-    members: Any = world.redis.zrange("imports:bells:fetch", 0, -1)
+    assert _is_dispatched(world, after)
+    members: Any = world.redis.zrange("imports:dispatched:fetch", 0, -1)
     assert not {b"nopipe", b"org|\xff", b"org|\xfe"} & set(members)
-    assert b"\xff" not in world.redis.smembers("imports:rooms:fetch")  # type: ignore[operator]
-    assert b"\xff" not in world.redis.smembers("imports:bells:fetch:org")  # type: ignore[operator]
+    assert b"\xff" not in world.redis.zrange("imports:backlogs:fetch", 0, -1)  # type: ignore[operator]
+    assert b"\xff" not in world.redis.zrange("imports:backlog:fetch:org", 0, -1)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("write", OF_ANOTHER_TYPE.values(), ids=OF_ANOTHER_TYPE.keys())
@@ -125,12 +133,14 @@ def test_a_key_of_another_type_is_removed_and_stops_no_import(
     """One foreign SET stops neither everybody's imports nor one organization's."""
     before = world.put()
     write(world)
-    _sweep(world, seconds=BELL_SECONDS + 6)
-    assert _is_rung(world, before)
+    _sweep(world, seconds=OVERDUE_SECONDS + 6)
+    assert _is_dispatched(world, before)
     assert foreign(world.redis) == []
 
 
-@pytest.mark.parametrize("name", ["imports:bells:fetch", "imports:bells:fetch:org", "imports:room:fetch:org"])
+@pytest.mark.parametrize(
+    "name", ["imports:dispatched:fetch", "imports:active:fetch", "imports:backlog:fetch:org"]
+)
 def test_what_a_removed_key_knew_is_asked_for_again(world: World, name: str) -> None:
     """Bells whose key was overwritten hold no place for ever, even where their messages are lost as well."""
     put = [world.put() for _ in range(3)]
@@ -138,15 +148,15 @@ def test_what_a_removed_key_knew_is_asked_for_again(world: World, name: str) -> 
     assert world.messages() == 2
     _text(name)(world)
     world.hear_all()
-    _sweep(world, seconds=BELL_SECONDS + 6)
-    rung = [one for one in put if _is_rung(world, one)]
-    assert len(rung) == 2
-    for one in rung:
+    _sweep(world, seconds=OVERDUE_SECONDS + 6)
+    found = [one for one in put if _is_dispatched(world, one)]
+    assert len(found) == 2
+    for one in found:
         world.imports.end(
             world.get(one), "canceled", code=None, detail="", retryable=False, now=world.clock()
         )
-        world.bells.answered("fetch", "org", one["_id"])
-    assert all(_is_rung(world, one) for one in put)
+        world.dispatcher.finish("fetch", "org", one["_id"])
+    assert all(_is_dispatched(world, one) for one in put)
 
 
 def test_what_is_foreign_is_named_and_nothing_else(world: World) -> None:
@@ -154,30 +164,30 @@ def test_what_is_foreign_is_named_and_nothing_else(world: World) -> None:
     for _ in range(3):
         world.put()
     world.sweeper.tick()
-    world.redis.set("imports:bells:nostage", "x")
+    world.redis.set("imports:dispatched:nostage", "x")
     world.redis.set("elsewhere", "x")
     assert foreign(world.redis) == []
-    world.redis.set("imports:room:fetch:a:b", "x")
-    assert foreign(world.redis) == ["imports:room:fetch:a:b"]
+    world.redis.set("imports:backlog:fetch:a:b", "x")
+    assert foreign(world.redis) == ["imports:backlog:fetch:a:b"]
 
 
 def test_what_nobody_foresaw_ends_no_sweeper(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that fails unexpectedly is one look less."""
     one = world.put()
     with monkeypatch.context() as patched:
-        patched.setattr(world.bells, "ask", _breaks)
+        patched.setattr(world.dispatcher, "enqueue", _breaks)
         world.sweeper.tick()
-    assert not _is_rung(world, one)
+    assert not _is_dispatched(world, one)
     _sweep(world, seconds=6)
-    assert _is_rung(world, one)
+    assert _is_dispatched(world, one)
 
 
 def test_a_sweeper_lives_with_what_it_cannot_read(
     world: World, mongodb_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     """The process itself: with a bell, a room and a canceled group of no known shape, it rings and goes on."""
-    world.redis.zadd("imports:bells:fetch", {"nopipe": 1})
-    world.redis.set("imports:room:fetch:org", "x")
+    world.redis.zadd("imports:dispatched:fetch", {"nopipe": 1})
+    world.redis.set("imports:backlog:fetch:org", "x")
     world.db.import_groups.insert_one({"_id": "g", "canceling": True})
     one = world.put()
     env = {
@@ -195,10 +205,10 @@ def test_a_sweeper_lives_with_what_it_cannot_read(
         )
         try:
             until = time.monotonic() + 60
-            while time.monotonic() < until and process.poll() is None and not _is_rung(world, one):
+            while time.monotonic() < until and process.poll() is None and not _is_dispatched(world, one):
                 time.sleep(0.2)
             assert process.poll() is None, (tmp_path / "said").read_text()
-            assert _is_rung(world, one)
+            assert _is_dispatched(world, one)
         finally:
             process.terminate()
             code = process.wait(30)

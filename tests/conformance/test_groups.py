@@ -16,8 +16,8 @@ from common.documents.database import Document, connect, connect_door, database,
 from common.documents.groups import EXPAND, Groups, GroupsAtDoor, child_id_of, new_group
 from common.documents.imports import Imports
 from common.documents.statuses import STATUSES
-from common.queue.broker import door_client, producer
-from common.queue.doorbells import Doorbells
+from common.queue.broker import door_client
+from common.queue.dispatch import Dispatcher, Requests
 from workers.cancellations import STRAGGLERS, Cancellations
 from workers.children import Children
 from workers.sources.record import ListedRecord
@@ -36,8 +36,8 @@ class Shelf:
         self.clock = StoreClock()
         self.imports, self.groups = Imports(self.db), Groups(self.db)
         self.redis = door_client(redis_url)
-        self.bells = Doorbells(
-            self.redis, producer(self.redis), per_organization=2, now=lambda: self.clock().timestamp()
+        self.dispatcher = Dispatcher(
+            self.redis, Requests(per_organization=2, now=lambda: self.clock().timestamp())
         )
 
     def put(self) -> Document:
@@ -193,7 +193,10 @@ def test_a_canceled_group_takes_its_open_children_along(shelf: Shelf) -> None:
         book.progressed(Counts(2, 2, 0))
     ahead = timedelta()
     cancellations = Cancellations(
-        imports=shelf.imports, groups=shelf.groups, bells=shelf.bells, clock=lambda: shelf.clock() + ahead
+        imports=shelf.imports,
+        groups=shelf.groups,
+        dispatcher=shelf.dispatcher,
+        clock=lambda: shelf.clock() + ahead,
     )
     cancellations.tick()
     book.write([record(2)], start=2)

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from common.queue import sturdy
-from common.queue.broker import NAMESPACE, DeadLetters, LastAsked, consumer, producer, worker_client
+from common.queue.broker import NAMESPACE, DeadLetters, WorkerKnown, consumer, producer, worker_client
 from common.queue.depth import depths
 from common.queue.jobs import JOBS, FetchAttachment, message
 from workers.actors import register
@@ -220,5 +220,5 @@ def test_jobs_and_actors_match_one_to_one(redis_url: str) -> None:
 def test_the_middleware_is_the_listed_one(redis_url: str) -> None:
     """None of dramatiq's defaults that lose messages is in the broker."""
     names = [type(one).__name__ for one in consumer(worker_client(redis_url), []).middleware]
-    assert names == ["CurrentMessage", DeadLetters.__name__, LastAsked.__name__]
+    assert names == ["CurrentMessage", DeadLetters.__name__, WorkerKnown.__name__]
     assert producer(worker_client(redis_url)).middleware == []

@@ -26,8 +26,8 @@ from common.documents.imports import Imports
 from common.documents.new_imports import accepted
 from common.documents.organizations import Organizations
 from common.documents.statuses import ENDED
-from common.queue.broker import door_client, producer
-from common.queue.doorbells import Doorbells
+from common.queue.broker import door_client
+from common.queue.dispatch import Dispatcher, Requests
 from common.settings import TABLE
 from tests.unit.workers.test_pipeline import ORIGINAL, rendered
 from workers.failures import Interrupted, Permanent, Throttled, Transient
@@ -85,9 +85,7 @@ class Life:
             organizations.add("org", name="Org", source={}, now=self.now)
         else:
             db.organizations.insert_one(organization)
-        bells = Doorbells(
-            self.redis, producer(self.redis), per_organization=6, now=lambda: self.now.timestamp()
-        )
+        dispatcher = Dispatcher(self.redis, Requests(per_organization=6, now=lambda: self.now.timestamp()))
         gates = Gates(organizations, clock=lambda: self.now)
         lease = DEFAULTS["LEASE_SECONDS"]
         self.pipeline = Pipeline(
@@ -95,10 +93,9 @@ class Life:
             groups=Groups(db),
             images=Images(db),
             organizations=organizations,
-            bells=bells,
+            dispatcher=dispatcher,
             leases=Leases(clock=lambda: self.now, lease=lease, every=lease / 3),
             gates=gates,
-            observe=lambda *_: None,
             fetch=lambda *_: self._meets("fetch"),
             render=lambda *_: self._meets("render"),
             expand=lambda *_: 0,
@@ -111,7 +108,7 @@ class Life:
         self.sweeper = Sweeper(
             ledgers=(self.imports,),
             organizations=organizations,
-            bells=bells,
+            dispatcher=dispatcher,
             gates=gates,
             redis_client=self.redis,
             recover=lambda: None,  # dead processes' messages are not handed on: the sweeper alone must do

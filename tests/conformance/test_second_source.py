@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import re
@@ -84,6 +85,9 @@ class FileVisit:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+
+    def open(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def describe(self) -> Record:
         if not self.is_there():

@@ -19,7 +19,7 @@ from common.documents.new_imports import accepted
 from common.documents.organizations import Organizations
 from common.queue import depth, tallies
 from common.queue.broker import door_client, recover, recoverer
-from common.queue.doorbells import BELL_SECONDS, Doorbells
+from common.queue.dispatch import OVERDUE_SECONDS, Dispatcher, Requests
 from workers.failures import Throttled
 from workers.gates import Gates
 from workers.sweep import Sweeper
@@ -42,8 +42,8 @@ class World:
         self.imports, self.organizations = Imports(self.db), Organizations(self.db)
         self.groups = Groups(self.db)
         self.gates = Gates(self.organizations, clock=self.clock)
-        self.bells = Doorbells(
-            self.redis, self.broker, per_organization=2, now=lambda: self.clock().timestamp()
+        self.dispatcher = Dispatcher(
+            self.redis, Requests(per_organization=2, now=lambda: self.clock().timestamp())
         )
         self.organizations.add("org", name="Org", source={}, now=self.clock())
         self.sweeper = self.another()
@@ -52,7 +52,7 @@ class World:
         return Sweeper(
             ledgers=(self.imports, self.groups),
             organizations=self.organizations,
-            bells=self.bells,
+            dispatcher=self.dispatcher,
             gates=self.gates,
             redis_client=self.redis,
             recover=lambda: recover(self.broker),
@@ -141,7 +141,7 @@ def test_a_lost_message_is_sent_again_within_seconds(world: World) -> None:
     world.put()
     world.sweeper.tick()
     world.hear_all()
-    world.wait(BELL_SECONDS + 1)
+    world.wait(OVERDUE_SECONDS + 1)
     world.sweeper.tick()
     assert world.messages() == 1
 
@@ -151,7 +151,7 @@ def test_a_long_queue_is_not_taken_for_lost_messages(world: World) -> None:
     world.put()
     world.sweeper.tick()
     for _ in range(3):
-        world.wait(BELL_SECONDS + 1)
+        world.wait(OVERDUE_SECONDS + 1)
         world.sweeper.tick()
     assert world.messages() == 1
 
@@ -232,7 +232,7 @@ def test_redis_away_changes_no_document(world: World, monkeypatch: pytest.Monkey
     world.sweeper.tick()
     one = world.put()
     with monkeypatch.context() as away:
-        away.setattr(world.bells, "_ask", _refuses)
+        away.setattr(world.dispatcher, "_script", _refuses)
         world.wait(60)
         world.sweeper.tick()
         assert world.get(one) == one

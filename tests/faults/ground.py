@@ -162,9 +162,9 @@ class Ground:
         world = self.world
         world.rest(seconds=HEAL_SECONDS)
         world.idle(seconds=HEAL_SECONDS)
-        # A bell whose import ended while Redis was away is taken back by the sweeper, some seconds later.
+        # The place of an import that ended while Redis was away is given free by the sweeper, some seconds later.
         world.until(
-            lambda: not any(world.redis.exists(f"imports:bells:{queue}") for queue in QUEUES),
+            lambda: not any(world.redis.exists(f"imports:dispatched:{queue}") for queue in QUEUES),
             seconds=HEAL_SECONDS,
         )
         faults = world.audit().faults()

@@ -20,11 +20,11 @@ from common.documents.imports import Imports
 from common.documents.new_imports import accepted
 from common.documents.organizations import Organizations
 from common.queue.broker import door_client, recover, recoverer
-from common.queue.doorbells import Doorbells
+from common.queue.dispatch import Dispatcher, Requests
 from workers.gates import Gates
 from workers.sweep import BATCH, Sweeper
 
-BELLS, ORGANIZATIONS = 6, 20
+LIMIT, ORGANIZATIONS = 6, 20
 PIECE = 2_000
 
 
@@ -91,7 +91,9 @@ class Backlog:
         return Sweeper(
             ledgers=(Imports(self.db), Groups(self.db)),
             organizations=self.organizations,
-            bells=Doorbells(self.redis, broker, per_organization=BELLS, now=lambda: self.clock().timestamp()),
+            dispatcher=Dispatcher(
+                self.redis, Requests(per_organization=LIMIT, now=lambda: self.clock().timestamp())
+            ),
             gates=Gates(self.organizations, clock=self.clock),
             redis_client=self.redis,
             recover=lambda: recover(broker),
@@ -116,12 +118,13 @@ class Backlog:
         return [json.loads(one)["kwargs"]["import_id"] for one in raw]
 
     def at_hand(self) -> set[str]:
-        """Return the imports that Redis knows of: their bell is out, or they wait in a room."""
+        """Return the imports that Redis knows of: they are dispatched, or wait in a backlog."""
         found: set[str] = set()
+        dispatched: Any = self.redis.zrange("imports:dispatched:fetch", 0, -1)
+        found |= {one.decode().partition("|")[2] for one in dispatched}
         for number in range(ORGANIZATIONS):
-            rung: Any = self.redis.smembers(f"imports:bells:fetch:o{number}")
-            waiting: Any = self.redis.zrange(f"imports:room:fetch:o{number}", 0, -1)
-            found |= {one.decode() for one in (*rung, *waiting)}
+            waiting: Any = self.redis.zrange(f"imports:backlog:fetch:o{number}", 0, -1)
+            found |= {one.decode() for one in waiting}
         return found
 
     def pushed(self) -> set[str]:
@@ -148,8 +151,8 @@ def backlog(mongodb_url: str, redis_url: str) -> Iterator[Backlog]:
     ],
 )
 def test_a_backlog_is_taken_in_bites_and_multiplies_nothing(backlog: Backlog, count: int, looks: int) -> None:
-    """Each look reads and writes a bounded number of documents; two sweepers and an emptied Redis ring no
-    more bells than an organization may have out, and none twice. What is pushed forward is known to Redis."""
+    """Each look reads and writes a bounded number of documents; two sweepers and an emptied Redis dispatch
+    no more than an organization may have dispatched, and none twice. What is pushed forward is known to Redis."""
     backlog.fill(count)
     first, second = backlog.sweeper(), backlog.sweeper()
     for number in range(looks):
@@ -176,7 +179,7 @@ def test_a_backlog_is_taken_to_its_end(backlog: Backlog) -> None:
 
 
 def assert_a_handful(asked: list[str]) -> None:
-    assert 0 < len(asked) <= BELLS * ORGANIZATIONS
+    assert 0 < len(asked) <= LIMIT * ORGANIZATIONS
     assert len(asked) == len(set(asked))
 
 
@@ -191,7 +194,7 @@ def test_a_backlog_that_redis_cannot_take_stays_due(
         raise redis.ConnectionError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Doorbells, "ask", away)
+        patch.setattr(Dispatcher, "enqueue", away)
         backlog.told.clear()
         assert not sweeper.tick()
         assert backlog.told.written == 0

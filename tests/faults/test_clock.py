@@ -1,7 +1,9 @@
-"""Clocks of single processes days ahead or behind: leases and bells go by the store's time, and nobody notices."""
+"""Clocks of single processes days ahead or behind: leases and dispatches go by the store's time, and nobody notices."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,12 +68,19 @@ def test_a_lease_ends_neither_early_nor_late(world: World) -> None:
     assert world.audit().faults() == {}
 
 
-def test_a_bell_is_taken_for_lost_in_its_time(world: World, points: Path) -> None:
-    """A worker that lives in the day after tomorrow dies between taking a bell and ringing it: soon another rings."""
-    armed = points / "armed" / "bell.taken_render"
-    armed.touch()
-    import_id = world.submit(world.attach("bell.png", small_picture(7)), "bell.png")
-    world.until(lambda: not armed.exists())
+def test_a_lost_message_is_sent_again_in_its_time(world: World) -> None:
+    """A message that a worker of the day after tomorrow sent is lost on the way: soon another one is sent."""
+    renders = world.workers("render")
+    for pid in renders:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        import_id = world.submit(world.attach("lost.png", small_picture(7)), "lost.png")
+        world.until(lambda: world.document(import_id)["status"] == "fetched")
+        world.until(lambda: world.redis.exists("dramatiq:render.msgs"))
+        world.redis.delete("dramatiq:render", "dramatiq:render.msgs")
+    finally:
+        for pid in renders:
+            os.kill(pid, signal.SIGCONT)
     world.rest([import_id], seconds=60)
     world.idle()
     assert world.audit().faults() == {}

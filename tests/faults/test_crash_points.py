@@ -1,4 +1,4 @@
-"""Kill -9 between any two steps of accept, claim, fetch, put, record, succeed and ring, one after the other."""
+"""Kill -9 between any two steps of accept, claim, fetch, put, record, succeed and dispatch, one after the other."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ POINTS = (
     "accept.judged",
     "accept.written",
     "accept.rung",
-    "bell.taken_fetch",
-    "bell.sent_fetch",
+    "dispatch.sent_fetch",
     "fetch.due",
     "fetch.claimed",
     "fetch.received",
@@ -28,9 +27,7 @@ POINTS = (
     "blob.named",
     "fetch.done",
     "fetch.ended",
-    "fetch.answered",
-    "bell.taken_render",
-    "bell.sent_render",
+    "fetch.dispatched",
     "render.due",
     "render.claimed",
     "render.decoded",
@@ -40,7 +37,7 @@ POINTS = (
     "render.done",
     "record.entered",
     "render.ended",
-    "render.answered",
+    "render.dispatched",
 )
 LATER = POINTS[:2]
 LEASE = {"LEASE_SECONDS": "6", "LEASE_RENEW_SECONDS": "2"}  # shorter than by default, to be waited for
@@ -51,7 +48,7 @@ SOME = (
     "fetch.claimed",
     "blob.named",
     "fetch.ended",
-    "bell.taken_render",
+    "fetch.dispatched",
     "render.stored_large",
     "record.entered",
     "render.ended",

@@ -18,7 +18,7 @@ import requests
 from PIL import Image
 
 from common.documents.new_imports import accepted
-from common.queue.doorbells import AHEAD
+from common.queue.dispatch import AHEAD
 from tests.journey.albums import ask, fill, picture
 from tests.journey.test_salesforce import operate
 from tests.world import World
@@ -127,7 +127,7 @@ def passed(world: World, document: dict[str, Any]) -> int:
 
 def settled(world: World) -> None:
     """Wait until the backlog goes its steady way: fetched as far ahead as may be, thousands still waiting."""
-    room = f"imports:room:render:{world.ready['organization_id']}"
+    room = f"imports:backlog:render:{world.ready['organization_id']}"
     world.until(lambda: world.redis.zcard(room) >= RENDERS * AHEAD * 0.9, seconds=90)
 
 
@@ -137,7 +137,7 @@ def cleared(world: World) -> None:
         {"album_id": "backlog", "status": {"$in": ["queued", "fetched"]}},
         {"$set": {"status": "canceled"}, "$unset": {"due_at": "", "open": ""}},
     )
-    rooms = [f"imports:room:{stage}:{world.ready['organization_id']}" for stage in ("fetch", "render")]
+    rooms = [f"imports:backlog:{stage}:{world.ready['organization_id']}" for stage in ("fetch", "render")]
     world.until(lambda: not world.redis.exists(*rooms), seconds=120)
     world.idle()
 

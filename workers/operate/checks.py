@@ -121,16 +121,16 @@ def redis_store(hands: Hands) -> list[Check]:
     ]
 
 
-def doorbells(hands: Hands) -> list[Check]:
-    """Look for keys of another type where doorbells are kept: whoever needs them gets nowhere."""
+def dispatch(hands: Hands) -> list[Check]:
+    """Look for keys of another type where what is dispatched is kept: a process that needs one gets nowhere."""
     try:
         names = foreign(hands.redis)
     except (redis.RedisError, Trouble):
         return []  # told already
     if not names:
-        return [Check("doorbells", "ok", "no key is of another type.")]
-    advice = "Start `sweeper`, which removes it and rings anew; find out who else writes to this Redis."
-    return [Check("doorbells", "bad", f"of another type: {', '.join(names)}.", advice)]
+        return [Check("dispatch", "ok", "no key is of another type.")]
+    advice = "Start `sweeper`, which removes it and dispatches anew; find out who else writes to this Redis."
+    return [Check("dispatch", "bad", f"of another type: {', '.join(names)}.", advice)]
 
 
 def blobs(hands: Hands) -> list[Check]:

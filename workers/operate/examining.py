@@ -44,7 +44,7 @@ def examined(hands: Hands) -> list[Check]:
     found = [Check("settings", "ok", "all can be read."), *_operator(hands), *stores]
     if stores[0].state == "ok":
         found += [*checks.indexes(hands), *checks.clock(hands), *checks.groups(hands)]
-    found += [*checks.doorbells(hands), *checks.blobs(hands), *_codecs(), *_workers(hands)]
+    found += [*checks.dispatch(hands), *checks.blobs(hands), *_codecs(), *_workers(hands)]
     return found + (_organizations(hands) if stores[0].state == "ok" else [])
 
 

@@ -1,6 +1,6 @@
 """`imports retry` and `imports cancel`: open failed imports again, end open ones.
 
-The document is changed first; the doorbell is rung afterwards as well as it can be. With Redis away nothing
+The document is changed first; it is dispatched afterwards as well as it can be. With Redis away nothing
 is lost by that: the import is due, so the sweeper rings.
 """
 
@@ -67,7 +67,7 @@ def retry(  # noqa: PLR0913 - an option each
     refused: list[dict[str, str]] = []
     if ids:
         opened = list(_retried(hands, ids, refused))
-        ring(hands, opened)
+        dispatch(hands, opened)
         count = len(opened)
     else:
         match = matching(organization=organization, code=code)
@@ -82,7 +82,7 @@ def cancel(ctx: typer.Context, *, ids: Ids = None, json: Json = False) -> None:
         raise Trouble("Name the imports to cancel; see `imports list --status queued`.", exit_code=2)
     refused: list[dict[str, str]] = []
     ended = list(_canceled(hands, ids, refused))
-    _answer_bells(hands, ended)
+    _free_places(hands, ended)
     _tell("canceled", len(ended), refused, json=json)
 
 
@@ -128,7 +128,7 @@ def _retry_all(hands: Hands, match: dict[str, Any], *, since: datetime | None) -
     while page := list(hands.overview.latest(match=match, limit=PAGE, now=began)):
         tried = (hands.imports.retried(seen, stored=_stored(hands, seen), now=hands.clock()) for seen in page)
         opened = [one for one in tried if one is not None]
-        ring(hands, opened)
+        dispatch(hands, opened)
         count += len(opened)
         if len(page) == PAGE:
             news(f"{count} so far …")
@@ -167,33 +167,33 @@ def _canceled(hands: Hands, ids: Iterable[str], refused: list[dict[str, str]]) -
             refused.append(_no(import_id, "workers move it on too fast just now: cancel it again"))
 
 
-def ring(
+def dispatch(
     hands: Hands, opened: Iterable[Document], *, stage_of: Callable[[str], Stage | None] | None = None
 ) -> None:
-    """Ask for what was opened again, imports where nothing else is said, each organization in its own room."""
+    """Dispatch what was opened again, imports where nothing else is said."""
     import redis
 
-    rooms: defaultdict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
+    work: defaultdict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
     for one in opened:
-        stage = (stage_of or hands.imports.stage_of)(one["status"])
-        if stage is not None:
-            rooms[stage.name, one["organization_id"]].append((one["_id"], one["created_at"]))
+        found = (stage_of or hands.imports.stage_of)(one["status"])
+        if found is not None:
+            work[found.name, one["organization_id"]].append((one["_id"], one["created_at"]))
     try:
-        for (queue, organization_id), waiting in rooms.items():
-            hands.doorbells.ask(queue, organization_id, waiting)
+        for (stage, organization_id), waiting in work.items():
+            hands.dispatcher.enqueue(stage, organization_id, waiting)
     except redis.RedisError:
-        news("Redis does not answer, so the sweeper will ask for them: nothing is lost.")
+        news("Redis does not answer, so the sweeper dispatches them: nothing is lost.")
 
 
-def _answer_bells(hands: Hands, ended: Iterable[tuple[str, Document]]) -> None:
-    """Take back the bells of imports that are no more, so that the next ones of the organization ring."""
+def _free_places(hands: Hands, ended: Iterable[tuple[str, Document]]) -> None:
+    """Give the places of imports that are no more to the next ones of the organization."""
     import redis
 
     try:
-        for queue, one in ended:
-            hands.doorbells.answered(queue, one["organization_id"], one["_id"])
+        for stage, one in ended:
+            hands.dispatcher.finish(stage, one["organization_id"], one["_id"])
     except redis.RedisError:
-        news("Redis does not answer; a bell that is still out for them finds nothing to do.")
+        news("Redis does not answer; a worker that is still dispatched for them finds nothing to do.")
 
 
 def _tell(what: str, count: int, refused: list[dict[str, str]], *, json: bool) -> None:

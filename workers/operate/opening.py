@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from common.documents.overview import Overview
     from common.documents.rerenders import Rerenders
     from common.documents.users import Users
-    from common.queue.doorbells import Doorbells
+    from common.queue.dispatch import Dispatcher
     from common.settings import Settings
     from workers.credentials import Credentials
 
@@ -149,18 +149,16 @@ class Hands:
         return client
 
     @cached_property
-    def doorbells(self) -> Doorbells:
-        """The doorbells, rung like any process that only asks for work."""
-        from common.queue import broker
-        from common.queue.doorbells import Doorbells
+    def dispatcher(self) -> Dispatcher:
+        """What dispatches to the workers."""
+        from common.queue.dispatch import Dispatcher, Requests
 
-        return Doorbells(
-            self.redis,
-            broker.producer(self.redis),
+        requests = Requests(
             per_organization=self.settings.doorbells_per_organization,
             renders_per_organization=self.settings.renders_per_organization,
             now=lambda: self.clock().timestamp(),
         )
+        return Dispatcher(self.redis, requests)
 
     @cached_property
     def blobs(self) -> Blobs:

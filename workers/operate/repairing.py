@@ -16,7 +16,7 @@ from common.documents.groups import Groups
 from common.documents.imports import Imports
 from common.queue.inspection import Waiting, take_out
 from workers.operate.inspecting import ORPHAN_AGE, Finding, Inspector, judged, parts_of, stuck
-from workers.operate.mending import ring
+from workers.operate.mending import dispatch
 from workers.operate.opening import Hands
 
 REPAIRED, KEPT, GONE = "repaired", "kept", "gone"  # gone: it was not so any more
@@ -99,7 +99,7 @@ class Repairer:
         seen, now = self._groups.find(finding.id), self._hands.clock()
         if seen is None or stuck(seen, Groups, now=now) is None or not self._groups.woken(seen, now=now):
             return GONE
-        ring(self._hands, [seen], stage_of=self._groups.stage_of)
+        dispatch(self._hands, [seen], stage_of=self._groups.stage_of)
         return REPAIRED
 
     def _is_there(self, message: Waiting) -> bool:
@@ -110,7 +110,7 @@ class Repairer:
     def _rung(self, opened: Document | None) -> str:
         if opened is None:
             return GONE
-        ring(self._hands, [opened])
+        dispatch(self._hands, [opened])
         return REPAIRED
 
     def _image_removed(self, finding: Finding) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
@@ -60,6 +61,11 @@ class Visit(Protocol):
     @property
     def calls(self) -> int:
         """How many calls have counted against the organization's allowance so far."""
+        ...
+
+    def open(self) -> AbstractContextManager[None]:
+        """Keep what the calls share (a place among those that an organization takes at once) for the length of a block;
+        without it each call sees to it for itself."""
         ...
 
     def describe(self) -> Record:

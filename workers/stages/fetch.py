@@ -54,7 +54,7 @@ def fetch(  # noqa: PLR0913 - all of it by keyword
         raise Permanent(judged.code or "attachment_id_invalid", judged.detail or "")
     row = listed(judged.record_id, known)
     visit = source.visit(judged.record_id, deadline=deadline, known=row, group=group)
-    with _counting(visit):
+    with _counting(visit), visit.open():
         record = visit.describe()
         with spool_file(spool_dir) as spool:
             received = visit.stream(record, spool, max_bytes=max_bytes)

@@ -1,4 +1,4 @@
-"""What the tests of doorbells share: a Redis in this process, a clock that they move, and imports that wait."""
+"""What the tests of dispatching share: a Redis in this process, a clock that they move, and imports that wait."""
 
 from __future__ import annotations
 

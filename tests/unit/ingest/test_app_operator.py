@@ -96,7 +96,8 @@ def test_metrics_tell_depth_age_states_workers_and_stages() -> None:
         door.redis.hset("dramatiq:fetch.msgs", "m", "{}")
         presence.beat(door.redis, "fetch:host:7")
         for seconds in (0.2, 0.2, 400.0):
-            tallies.observe(door.redis, "fetch", "fetched", seconds)
+            for name, amount in tallies.of_stage("fetch", "fetched", seconds).items():
+                door.redis.hincrbyfloat(tallies.KEY, name, amount)
         tallies.count(door.redis, "swept", 3, reason="asked")
         seen = samples(door.call("GET", "/metrics", token=None, headers=OPERATOR).body)
     assert seen["imports_queue_depth", (("queue", "fetch"), ("state", "waiting"))] == 1

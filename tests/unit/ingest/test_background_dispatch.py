@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,8 +29,9 @@ class Queue:
     def dispatched(self) -> list[str]:
         return [document_id for call in self.calls for document_id in call]
 
-    async def dispatch(self, work: Sequence[Work], /) -> None:
+    async def enqueue(self, stage: str, work: Iterable[Work], /) -> None:
         """Take work."""
+        assert stage == "fetch"
         self.asked += 1
         self.at_once += 1
         assert self.at_once == 1, "one call at a time"
@@ -38,7 +39,7 @@ class Queue:
             await self.free.wait()
             if self.error is not None:
                 raise self.error
-            self.calls.append([one.document_id for one in work])
+            self.calls.append([document_id for _, document_id, _ in work])
         finally:
             self.at_once -= 1
 
@@ -78,16 +79,16 @@ def test_what_is_asked_for_names_stage_organization_and_time() -> None:
     """All that a worker's queue needs to know."""
 
     async def scenario(queue: Queue) -> None:
-        seen: list[Work] = []
+        seen: list[tuple[str, list[Work]]] = []
 
         class Noting:
-            async def dispatch(self, work: Sequence[Work], /) -> None:
-                seen.extend(work)
+            async def enqueue(self, stage: str, work: Iterable[Work], /) -> None:
+                seen.append((stage, list(work)))
 
         dispatcher = BackgroundDispatcher(Noting())
         dispatcher.enqueue("expand", document("g"))
         await dispatcher.stop(seconds=10)
-        assert seen == [Work("expand", "o", "g", NOW)]
+        assert seen == [("expand", [("o", "g", NOW)])]
 
     run(scenario)
 

@@ -56,10 +56,10 @@ def test_a_held_child_stands_before_nobody(line: Line) -> None:
     told(line, 85)
     children = [line.put(**GROUP) for _ in range(5)]
     single = line.put()
-    assert single not in line.bells_out()
+    assert single not in line.dispatched()
     for child in children:
         line.pipeline.run("fetch", child)
-    assert line.bells_out() == {single}
+    assert line.dispatched() == {single}
 
 
 def test_nobody_rings_for_a_held_child(line: Line) -> None:

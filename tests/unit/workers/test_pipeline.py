@@ -19,8 +19,8 @@ from common.documents.images import Images, image_id_of
 from common.documents.imports import FETCH, RENDER, Imports
 from common.documents.new_imports import accepted
 from common.documents.organizations import Organizations
-from common.queue.broker import producer
-from common.queue.doorbells import Doorbells
+from common.queue import tallies
+from common.queue.dispatch import Dispatcher, Requests
 from workers.failures import Failure, Interrupted, Permanent, Throttled, Transient
 from workers.gates import Gates
 from workers.leases import Leases
@@ -58,24 +58,22 @@ class Line:
         self.groups = Groups(db)
         self.organizations.add("org", name="Org", source={}, now=NOW)
         self.redis = fakeredis.FakeRedis(version=7)
-        self.bells = Doorbells(
-            self.redis, producer(self.redis), per_organization=2, now=lambda: self.now.timestamp()
+        self.dispatcher = Dispatcher(
+            self.redis, Requests(per_organization=2, now=lambda: self.now.timestamp())
         )
         self.leases = Leases(clock=lambda: self.now, lease=15, every=5)
         self.gates = Gates(self.organizations, clock=lambda: self.now)
         self.fetch: Callable[..., Any] = lambda *_: ORIGINAL
         self.render: Callable[..., Any] = lambda *_: rendered()
         self.expand: Callable[..., Any] = lambda *_: 0
-        self.outcomes: list[tuple[str, str]] = []
         self.pipeline = Pipeline(
             imports=self.imports,
             groups=self.groups,
             images=self.images,
             organizations=self.organizations,
-            bells=self.bells,
+            dispatcher=self.dispatcher,
             leases=self.leases,
             gates=self.gates,
-            observe=lambda stage, outcome, _seconds: self.outcomes.append((stage, outcome)),
             fetch=lambda *args: self.fetch(*args),
             render=lambda *args: self.render(*args),
             expand=lambda *args: self.expand(*args),
@@ -103,7 +101,7 @@ class Line:
             due_in=5,
         )
         self.db.imports.insert_one({**document, **fields})
-        self.bells.ask("fetch", "org", [(document["_id"], self.now)])
+        self.dispatcher.enqueue("fetch", "org", [(document["_id"], self.now)])
         return str(document["_id"])
 
     def get(self, import_id: str) -> Document:
@@ -111,8 +109,15 @@ class Line:
         assert found is not None
         return found
 
-    def bells_out(self, queue: str = "fetch") -> set[str]:
-        return {entry.decode() for entry in self.redis.smembers(f"imports:bells:{queue}:org")}  # type: ignore[union-attr]
+    @property
+    def outcomes(self) -> list[tuple[str, str]]:
+        """How stages have ended, as the metrics count it."""
+        counted = [labels for name, labels, _ in tallies.read(self.redis) if name == "stage_sum"]
+        return [(labels["stage"], labels["outcome"]) for labels in counted]
+
+    def dispatched(self, stage: str = "fetch") -> set[str]:
+        entries: Any = self.redis.zrange(f"imports:dispatched:{stage}", 0, -1)
+        return {entry.decode().removeprefix("org|") for entry in entries}
 
 
 def rendered() -> Rendered:
@@ -173,8 +178,8 @@ def test_a_fetch_and_a_render_make_one_image(line: Line) -> None:
     one = line.put()
     line.pipeline.run("fetch", one)
     assert line.get(one)["status"] == "fetched"
-    assert line.bells_out("fetch") == set()
-    assert line.bells_out("render") == {one}
+    assert line.dispatched("fetch") == set()
+    assert line.dispatched("render") == {one}
     line.pipeline.run("render", one)
     end = line.get(one)
     assert (end["status"], end["image_id"]) == ("succeeded", image_id_of(one))
@@ -183,7 +188,7 @@ def test_a_fetch_and_a_render_make_one_image(line: Line) -> None:
     assert (image["import_id"], image["filename"], image["album_id"]) == (one, "theirs.jpg", "case")
     assert [thumbnail["name"] for thumbnail in image["thumbnails"]] == ["large", "medium", "small"]
     assert "gps" not in image
-    assert line.bells_out("render") == set()
+    assert line.dispatched("render") == set()
     assert line.outcomes == [("fetch", "done"), ("render", "done")]
 
 
@@ -205,7 +210,7 @@ def test_a_message_for_an_import_in_work_leaves_its_bell(line: Line) -> None:
     one = line.put()
     line.imports.claim(line.get(one), FETCH, owner="other", now=NOW, lease=15)
     line.pipeline.run("fetch", one)
-    assert line.bells_out() == {one}
+    assert line.dispatched() == {one}
     assert line.get(one)["owner"] == "other"
 
 
@@ -218,7 +223,7 @@ def test_a_permanent_failure_ends_the_import_at_once(line: Line) -> None:
     assert end["status"] == "failed"
     assert end["error"] == {"code": "attachment_refused", "detail": "Share it.", "retryable": False}
     assert "due_at" not in end
-    assert line.bells_out() == set()
+    assert line.dispatched() == set()
 
 
 def test_what_is_not_there_yet_is_looked_at_once_more(line: Line) -> None:
@@ -243,6 +248,27 @@ def test_an_old_import_gets_no_second_look(line: Line) -> None:
     assert line.get(one)["status"] == "failed"
 
 
+def test_what_a_message_says_is_held_against_the_document(line: Line) -> None:
+    """An import is claimed unread only for its own organization, while that one is served and it was never claimed:
+    what a message says falsely, or too late, changes nothing."""
+    one = line.put()
+    line.organizations.add("other", name="Other", source={}, now=NOW)
+    line.pipeline.run("fetch", one, "other")
+    assert line.get(one)["status"] == "fetched", (
+        "it was looked at first, and served as its own organization's"
+    )
+    line.pipeline.run("fetch", one, "org")
+    assert (line.get(one)["status"], line.get(one)["fence"]) == ("fetched", 1)
+    line.pipeline.run("render", one, "org")
+    kept = line.get(one)
+    assert (kept["status"], kept["fence"], kept["deliveries"]) == ("succeeded", 2, 0)
+    assert [entry["fence"] for entry in kept["history"] if entry["event"] == "rendering"] == [2]
+    two = line.put()
+    line.organizations.disable("org", now=NOW)
+    line.pipeline.run("fetch", two, "org")
+    assert (line.get(two)["fence"], line.get(two)["waiting_for"]) == (0, "organization_enabled")
+
+
 def test_answers_that_are_no_good_are_counted_and_bounded(line: Line) -> None:
     """A bad answer costs an attempt and a growing pause; the last one ends the import, which may be retried."""
     one = line.put()
@@ -252,7 +278,7 @@ def test_answers_that_are_no_good_are_counted_and_bounded(line: Line) -> None:
         document = line.get(one)
         assert (document["status"], document["attempts"], document["deliveries"]) == ("queued", attempt, 0)
         assert document["not_before"] > line.now
-        assert line.bells_out() == set()
+        assert line.dispatched() == set()
         line.now = document["not_before"]
     line.pipeline.run("fetch", one)
     assert line.get(one)["error"] == {"code": "answer_truncated", "detail": "d", "retryable": True}
@@ -306,18 +332,18 @@ def test_a_worker_that_stops_gives_the_work_back(line: Line) -> None:
     document = line.get(one)
     assert (document["status"], document["deliveries"], document["attempts"]) == ("queued", 0, 0)
     assert document["due_at"] == line.now
-    assert line.bells_out() == {one}
+    assert line.dispatched() == {one}
 
 
 def test_a_worker_that_stops_claims_nothing_any_more(line: Line) -> None:
-    """A message that still comes is left to others: it waits in its room, and no delivery is counted."""
+    """A message that still comes is left to others: it waits in the backlog, and no delivery is counted."""
     one = line.put()
     line.leases.interrupt()
     line.pipeline.run("fetch", one)
     document = line.get(one)
     assert (document["status"], document["deliveries"], document["fence"]) == ("queued", 0, 0)
-    assert line.bells_out() == set()
-    assert line.redis.zrange("imports:room:fetch:org", 0, -1) == [one.encode()]
+    assert line.dispatched() == set()
+    assert line.redis.zrange("imports:backlog:fetch:org", 0, -1) == [one.encode()]
 
 
 def test_a_claim_made_while_the_worker_is_told_to_stop_is_given_back(line: Line) -> None:

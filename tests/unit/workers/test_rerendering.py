@@ -21,7 +21,7 @@ from tests.unit.workers.test_pipeline import THUMBNAILS, rendered
 from workers.failures import Interrupted, Permanent, Throttled
 from workers.gates import Gates
 from workers.leases import Leases
-from workers.rerendering import Renewals, Rerendering, Silence, untold
+from workers.rerendering import NoDispatch, Renewals, Rerendering
 from workers.stages.render import Rendered
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,10 +55,9 @@ class Bench:
             groups=Groups(self.db),
             images=images,
             organizations=organizations,
-            bells=Silence(),
+            dispatcher=NoDispatch(),
             leases=Leases(clock=clock, lease=15, every=5),
             gates=Gates(organizations, clock=clock),
-            observe=untold,
             fetch=lambda *_: pytest.fail("an original is never fetched twice"),
             render=lambda *args: self.render(*args),
             expand=lambda *_: pytest.fail("no group is expanded"),

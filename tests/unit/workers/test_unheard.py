@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -19,14 +20,18 @@ class Wire:
 
     def __init__(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
         self.lands, self.answers = True, True
-        self.update = line.imports._documents.update_one
-        monkeypatch.setattr(line.imports._documents, "update_one", self._update_one)
+        for name in ("update_one", "find_one_and_update"):
+            write = getattr(line.imports._documents, name)
+            monkeypatch.setattr(line.imports._documents, name, self._answered(write))
 
-    def _update_one(self, *arguments: Any, **options: Any) -> Any:
-        result = self.update(*arguments, **options) if self.lands else None
-        if not self.answers:
-            raise AutoReconnect("away")
-        return result
+    def _answered(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def written(*arguments: Any, **options: Any) -> Any:
+            result = write(*arguments, **options) if self.lands else None
+            if not self.answers:
+                raise AutoReconnect("away")
+            return result
+
+        return written
 
 
 @pytest.fixture
@@ -43,14 +48,15 @@ def back(wire: Wire) -> None:
     wire.lands = wire.answers = True
 
 
+@pytest.mark.parametrize("organization_id", [None, "org"], ids=["read first", "claimed unread"])
 @pytest.mark.parametrize("lands", [True, False])
 def test_a_claim_that_was_not_answered_is_given_back(
-    line: Line, monkeypatch: pytest.MonkeyPatch, lands: bool
+    line: Line, monkeypatch: pytest.MonkeyPatch, lands: bool, organization_id: str | None
 ) -> None:
     """Whether it had landed or not, the import waits again, with no delivery against it."""
     import_id, wire = line.put(), Wire(line, monkeypatch)
     away_from_now_on(wire, lands=lands)
-    line.pipeline.run("fetch", import_id)
+    line.pipeline.run("fetch", import_id, organization_id)
     assert line.get(import_id)["status"] == ("fetching" if lands else "queued")
     line.leases.renew()  # still away: it goes on owing
     back(wire)

@@ -7,7 +7,7 @@ into a Failure.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -60,6 +60,17 @@ class Attempt:
         self._logged_in_again = self._answered = self._admitted = False
         self.calls = 0
         self.alive: Callable[[], None] = _nothing  # to be called while a long answer comes in
+        self._place: contextlib.ExitStack | None = None  # of all calls of a block
+
+    @contextlib.contextmanager
+    def in_one_place(self) -> Iterator[None]:
+        """Keep the place among the organization's calls that the first call of the block takes."""
+        with contextlib.ExitStack() as place:
+            self._place = place
+            try:
+                yield
+            finally:
+                self._place, self.alive = None, _nothing
 
     def row(self, table: str, record_id: str, fields: str) -> dict[str, Any]:
         """Read fields of one record, by one call. The id is a checked one: the library takes it for a URL."""
@@ -154,7 +165,7 @@ class Attempt:
     def _tried(self, call: Callable[[Session], T], session: Session, deadline: Deadline) -> T | _Amiss:
         self.calls += 1
         self.org.around.quota.spent()
-        with self.org.around.lanes.lane() as self.alive, deadline.watched() as watch:
+        with self._lane() as self.alive, deadline.watched() as watch:
             try:
                 brought = call(session)
             except (RefusedError, UnreadableError, Failure, *BROKEN) as error:
@@ -163,6 +174,14 @@ class Attempt:
             return _Amiss(_over(deadline))
         self._well()
         return brought
+
+    def _lane(self) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        if self._place is None:
+            return self.org.around.lanes.lane()
+        if self.alive is _nothing:
+            self.alive = self._place.enter_context(self.org.around.lanes.lane())
+        self.alive()
+        return contextlib.nullcontext(self.alive)
 
     def _look(self) -> None:
         """Ask for the present limits. The user may lack the permission to: what was asked for is told all the same,

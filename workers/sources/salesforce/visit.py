@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from requests import Response
@@ -25,6 +26,10 @@ class SalesforceVisit:
     def calls(self) -> int:
         """How many calls have counted against the organization's allowance so far."""
         return self._attempt.calls
+
+    def open(self) -> AbstractContextManager[None]:
+        """Keep one place for the calls of the block."""
+        return self._attempt.in_one_place()
 
     def describe(self) -> Record:
         """Read the record's row: no call where it is known, else one; a ContentDocument costs one more."""

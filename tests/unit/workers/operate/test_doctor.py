@@ -44,7 +44,7 @@ def test_a_healthy_world_is_green(world: Imports) -> None:
         "Redis",
         "append-only file",
         "eviction",
-        "doorbells",
+        "dispatch",
     }
     expected |= {"replica set", "blobs", "codecs", "clock", "organization Acme", *PROCESSES}
     assert expected <= set(states)
@@ -94,11 +94,11 @@ def test_what_is_bad_is_named_with_what_to_do(world: Imports, env: dict[str, str
 def test_a_key_of_another_type_is_bad(world: Imports) -> None:
     """Imports that wait for such a key are explained by its name, and doctor leaves it as it is."""
     with redis.Redis.from_url(world.env["REDIS_URL"]) as client:
-        client.set("imports:room:fetch:org", "x")
+        client.set("imports:backlog:fetch:org", "x")
         told = {one["name"]: one for one in world.json("doctor", code=1)}
-        assert told["doorbells"]["state"] == "bad"
-        assert "imports:room:fetch:org" in told["doorbells"]["detail"]
-        assert client.exists("imports:room:fetch:org")
+        assert told["dispatch"]["state"] == "bad"
+        assert "imports:backlog:fetch:org" in told["dispatch"]["detail"]
+        assert client.exists("imports:backlog:fetch:org")
 
 
 def test_missing_indexes_and_dead_workers_are_bad(imports: Imports) -> None:
