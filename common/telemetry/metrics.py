@@ -21,7 +21,7 @@ class Metric:
 
 QUEUE_DEPTH = Metric(
     "imports_queue_depth",
-    "Doorbells of a queue, and images to be rendered anew: waiting, in_flight, delayed or dead.",
+    "Imports of a queue, and images to be rendered anew: waiting, in_flight, delayed or dead.",
     ("queue", "state"),
 )
 QUEUE_OLDEST = Metric(
