@@ -18,6 +18,10 @@ from pathlib import Path
 
 from common.crashpoints import reached
 
+# Folders whose names are on the disk, as far up as the first that is here as well. A folder that is made anew under an
+# old name has another number.
+_named: set[tuple[Path, int, int]] = set()
+MOST_NAMED = 10_000
 STAGING = ".staging"  # no key begins with a dot
 _UNNAMED_UNSUPPORTED = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}
 
@@ -36,7 +40,7 @@ def publish(root: Path, target: Path, content: Iterable[bytes]) -> bool:
         else _publish_unnamed(unnamed, target, content)
     )
     reached("blob.named")
-    sync_folders(root, target.parent)
+    _sync_name(root, target.parent)
     return published
 
 
@@ -171,6 +175,23 @@ def sync_folders(root: Path, folder: Path) -> None:
         if folder == root:
             return
         folder = folder.parent
+
+
+def _sync_name(root: Path, folder: Path) -> None:
+    """Sync `folder`, and those above it whose names this process has not synced before: only `folder` has a new name."""
+    sync_folder(folder)
+    climbed = []
+    while folder != root:
+        found = folder.stat()
+        named = (folder, found.st_dev, found.st_ino)
+        if named in _named:
+            break
+        folder = folder.parent
+        sync_folder(folder)
+        climbed.append(named)
+    if len(_named) >= MOST_NAMED:
+        _named.clear()
+    _named.update(climbed)  # at the end: another thread goes by any one of them for all above it
 
 
 def sync_folder(folder: Path) -> None:

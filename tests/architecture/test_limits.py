@@ -61,6 +61,7 @@ INSIDE = {
     "common.documents.clock.MEASURE_SECONDS",
     "common.guessable._FEWEST_CHARACTERS",
     "common.queue.broker.HEARTBEAT_MS",
+    "common.blobs.publishing.MOST_NAMED",
     "common.queue.dispatch.OVERDUE_SECONDS",
     "common.queue.dispatch.FRESH_SECONDS",
     "common.queue.presence.FRESH_SECONDS",

@@ -169,6 +169,33 @@ def test_bytes_and_folders_are_synced_before_put_returns(
     assert [path for path, _named in synced] == named_after, "found in place: another's name may be unsynced"
 
 
+def test_only_the_first_blob_of_a_folder_syncs_the_folders_above(
+    blobs: FileBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further one costs two syncs, of its bytes and of its name; folders that were made anew are synced again."""
+    synced: list[str] = []
+    sync = os.fsync
+
+    def watch(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        sync(descriptor)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("this system does not tell which file a descriptor is")
+    _put(blobs)
+    monkeypatch.setattr(os, "fsync", watch)
+    digest = hashlib.sha256(b"another").hexdigest()
+    another = {"size": 7, "sha256": digest, "content_type": "image/png"}
+    blobs.put(f"org-1/originals/{digest}", b"another", **another)
+    assert len(synced) == 2
+    assert synced[-1] == "originals"
+    (tmp_path / "blobs/org-1").rename(tmp_path / "aside")  # removed, its number might be given again
+    (tmp_path / "blobs/org-1/originals").mkdir(parents=True)
+    synced.clear()
+    blobs.put(f"org-1/originals/{digest}", b"another", **another)
+    assert synced[-3:] == ["originals", "org-1", "blobs"]
+
+
 def test_a_large_blob_is_never_held_in_memory(tmp_path: Path) -> None:
     """200 MB go in and come out within a tenth of that memory, or a few imports would end the worker."""
     script = """
