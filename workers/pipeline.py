@@ -16,10 +16,10 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import redis
 import structlog
@@ -33,6 +33,7 @@ from common.documents.images import Images, image_id_of
 from common.documents.imports import FETCH, RENDER, Imports
 from common.documents.organizations import Organizations
 from common.queue import tallies
+from common.queue.dispatch import EndsStages
 from workers import retries
 from workers.failures import Failure, Interrupted, Permanent, Throttled, Transient
 from workers.gates import Gates
@@ -64,32 +65,6 @@ class Step:
     then: str | None  # the stage that it is dispatched to next
 
 
-class Dispatches(Protocol):
-    """What ends a stage for the queue (see `Dispatcher`). Raises RedisError."""
-
-    def finish(
-        self,
-        stage: str,
-        organization_id: str,
-        document_id: str,
-        *,
-        then: tuple[str, datetime] | None = None,
-        counters: Mapping[str, float] | None = None,
-    ) -> None: ...
-
-    def requeue(
-        self,
-        stage: str,
-        organization_id: str,
-        document_id: str,
-        accepted_at: datetime,
-        *,
-        counters: Mapping[str, float] | None = None,
-    ) -> None: ...
-
-    def delay(self, stage: str, document_id: str, *, seconds: float) -> None: ...
-
-
 class Pipeline:
     """The way of imports and groups through this process.
 
@@ -103,7 +78,7 @@ class Pipeline:
         groups: Groups,
         images: Images,
         organizations: Organizations,
-        dispatcher: Dispatches,
+        dispatcher: EndsStages,
         leases: Leases,
         gates: Gates,
         fetch: Callable[[Document, Document, threading.Event], Original],

@@ -30,6 +30,7 @@ from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure
 
 from common.documents.database import Document
+from common.documents.unclaimed import FREE, UNSET
 
 # What lists leave out: each of these may be as large as a request's body, the history as long as HISTORY.
 WITHOUT_SENT = dict.fromkeys(("params", "metadatas", "filename", "album_id", "listed", "history"), 0)
@@ -386,35 +387,3 @@ class Claims:
                 return True
             now_there = self._documents.find_one({"_id": seen["_id"]}, {"mark": 1})
             return now_there is not None and now_there["mark"] == mark
-
-
-# What a document that nobody holds does not have.
-FREE: Document = {
-    "owner": None,
-    "lease_until": None,
-    "waiting_for": None,
-    "expected_at": None,
-    "not_before": None,
-}
-UNSET: Document = {"due_at": "", "open": ""}
-
-
-def unclaimed(stage: Stage, *, now: datetime, due_in: float) -> Document:
-    """Return the fields of a new document that waits for its first stage. `due_in` is in seconds."""
-    return {
-        "status": stage.before,
-        "error": None,
-        "fence": 0,
-        "deliveries": 0,
-        "attempts": 0,
-        "asks": 0,
-        "calls": 0,
-        **FREE,
-        "stages": {},
-        "history": [{"at": now, "event": stage.before}],
-        "mark": str(uuid.uuid4()),
-        "open": {stage.name: now},
-        "created_at": now,
-        "updated_at": now,
-        "due_at": now + timedelta(seconds=due_in),
-    }

@@ -33,17 +33,15 @@ from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, DuplicateKeyError
 
 from common.documents.claims import (
-    FREE,
     HISTORY,
-    UNSET,
     Claim,
     Claims,
     LostClaimError,
     Stage,
-    unclaimed,
 )
 from common.documents.database import Document
 from common.documents.statuses import STATUSES
+from common.documents.unclaimed import FREE, UNSET, unclaimed
 
 EXPAND = Stage("expand", "queued", "expanding", "expanded", queue="fetch")
 GROUP_STATUSES = ("queued", "expanding", "expanded", "failed", "canceled")

@@ -18,9 +18,10 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from common.documents.claims import FREE, WITHOUT_SENT, Claim, Claims, Stage
+from common.documents.claims import WITHOUT_SENT, Claim, Claims, Stage
 from common.documents.database import Document
 from common.documents.statuses import ENDED, OPEN
+from common.documents.unclaimed import FREE
 
 FETCH = Stage("fetch", "queued", "fetching", "fetched", queue="fetch")
 RENDER = Stage("render", "fetched", "rendering", "succeeded", queue="render")

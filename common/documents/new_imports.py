@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from common.documents.claims import unclaimed
 from common.documents.database import Document
 from common.documents.imports import FETCH
+from common.documents.unclaimed import unclaimed
 
 
 @dataclass(frozen=True, slots=True)

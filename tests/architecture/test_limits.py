@@ -127,7 +127,6 @@ INSIDE = {
     "workers.sources.salesforce.sessions.TURN_SECONDS",
     "workers.sources.salesforce.standing.RECENT_SECONDS",
     "workers.sweep.HELD_SECONDS",
-    "workers.sweep.SENDING_SECONDS",
     "workers.sweep.STEP_SECONDS",
     "workers.sweeper.STOP_SECONDS",
     "workers.sweeper.TIDY_SECONDS",
