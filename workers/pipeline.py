@@ -17,16 +17,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
 
 import redis
 import structlog
 from pymongo.errors import PyMongoError
 
 from common.crashpoints import reached
-from common.documents.claims import Claim, Claims, LostClaimError, Stage, UnheardClaimError
+from common.documents.claims import Claim, LostClaimError, UnheardClaimError
 from common.documents.database import Document, insist
 from common.documents.groups import EXPAND, Groups
 from common.documents.images import Images, image_id_of
@@ -41,6 +40,7 @@ from workers.leases import Leases
 from workers.stages.fetch import Original
 from workers.stages.record import image_entry
 from workers.stages.render import Rendered
+from workers.steps import Step, of_document
 
 log = structlog.get_logger(__name__)
 
@@ -52,17 +52,6 @@ SECOND_LOOK_SECONDS = 5.0
 YOUNG_SECONDS = 60.0
 READ_PATIENCE_SECONDS = 5.0
 WRITE_PATIENCE_SECONDS = 15.0  # about a lease: beyond it somebody else has the import
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One stage of the way: whose it is, its work, and the write that ends it well."""
-
-    stage: Stage
-    ledger: Claims
-    work: Callable[[Claim, Document, threading.Event], Any]
-    finish: Callable[[Claim, Any], None]
-    then: str | None  # the stage that it is dispatched to next
 
 
 class Pipeline:
@@ -99,8 +88,8 @@ class Pipeline:
         self.steps = {
             step.stage.name: step
             for step in (
-                Step(FETCH, imports, work=_of_document(fetch), finish=self._fetched, then="render"),
-                Step(RENDER, imports, work=_of_document(render), finish=self._recorded, then=None),
+                Step(FETCH, imports, work=of_document(fetch), finish=self._fetched, then="render"),
+                Step(RENDER, imports, work=of_document(render), finish=self._recorded, then=None),
                 # Its children are due as they are written: the sweeper dispatches them, as all that is due.
                 Step(EXPAND, groups, work=expand, finish=self._expanded, then=None),
             )
@@ -178,7 +167,7 @@ class Pipeline:
             self._requeue(step, seen)
             return
         organization = self._organizations.find(organization_id)
-        wait = self._gates.judge(organization, stage, group=_of_group(step, seen))
+        wait = self._gates.judge(organization, stage, group=step.is_of_group(seen))
         if organization is None or wait is not None:
             if wait is not None:
                 step.ledger.postponed(
@@ -249,13 +238,12 @@ class Pipeline:
         """Dispatch what comes next. It is a hint: what gets lost here the sweeper dispatches, and a place that
         nobody gave free is free once its document is overdue."""
         seen, stage = claim.document, step.stage.name
-        named = (stage, seen["organization_id"], seen["_id"])
         if outcome == "gated":
-            self._dispatcher.requeue(*named, seen["created_at"], counters=counters)
+            self._dispatcher.requeue(*step.named(seen), seen["created_at"], counters=counters)
             return
         again = {"done": step.then, "interrupted": stage}.get(outcome)
         then = None if again is None else (again, seen["created_at"])
-        self._dispatcher.finish(*named, then=then, counters=counters)
+        self._dispatcher.finish(*step.named(seen), then=then, counters=counters)
         reached(f"{stage}.dispatched")
 
     # -- how a stage ends well ----------------------------------------------------------------------------
@@ -330,17 +318,8 @@ class Pipeline:
             return "held"
         organization_id = claim.document["organization_id"]
         self._write(lambda: self._gates.close(organization_id, failure, probe=claim.probe))
-        self._write(
-            lambda: step.ledger.waits(
-                claim,
-                waiting_for=failure.waiting_for,
-                code=failure.code,
-                look_in=NEXT_DUE_SECONDS,
-                may_go_early=True,
-                expected_at=failure.expected_at,
-                now=self._clock(),
-            )
-        )
+        # What holds it back may let it go sooner, and then the sweeper dispatches it.
+        self._park(step, claim, failure, failure.waiting_for, NEXT_DUE_SECONDS, may_go_early=True)
         return "gated"
 
     def _count(self, step: Step, claim: Claim, failure: Transient) -> str:
@@ -354,20 +333,30 @@ class Pipeline:
             self._dispatcher.delay(step.stage.name, claim.id, seconds=delay)
         return "tried"
 
-    def _park(self, step: Step, claim: Claim, failure: Failure, waiting_for: str, seconds: float) -> None:
+    def _park(  # noqa: PLR0913
+        self,
+        step: Step,
+        claim: Claim,
+        failure: Failure,
+        waiting_for: str,
+        seconds: float,
+        *,
+        may_go_early: bool = False,
+    ) -> None:
         self._write(
             lambda: step.ledger.waits(
                 claim,
                 waiting_for=waiting_for,
                 code=failure.code,
                 look_in=seconds,
-                may_go_early=False,
+                may_go_early=may_go_early,
                 expected_at=getattr(failure, "expected_at", None),
                 now=self._clock(),
             )
         )
-        with self._quietly():
-            self._dispatcher.delay(step.stage.name, claim.id, seconds=seconds)
+        if not may_go_early:
+            with self._quietly():
+                self._dispatcher.delay(step.stage.name, claim.id, seconds=seconds)
 
     def _fail(self, step: Step, claim: Claim, failure: Failure, *, retryable: bool) -> None:
         self._write(
@@ -390,13 +379,11 @@ class Pipeline:
 
     def _finish(self, step: Step, seen: Document) -> None:
         with self._quietly():
-            self._dispatcher.finish(step.stage.name, seen["organization_id"], seen["_id"])
+            self._dispatcher.finish(*step.named(seen))
 
     def _requeue(self, step: Step, seen: Document) -> None:
         with self._quietly():
-            self._dispatcher.requeue(
-                step.stage.name, seen["organization_id"], seen["_id"], seen["created_at"]
-            )
+            self._dispatcher.requeue(*step.named(seen), seen["created_at"])
 
     @contextlib.contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -405,15 +392,3 @@ class Pipeline:
             yield
         except redis.RedisError as error:
             log.debug("not dispatched", reason=type(error).__name__)
-
-
-def _of_document(
-    work: Callable[[Document, Document, threading.Event], Any],
-) -> Callable[[Claim, Document, threading.Event], Any]:
-    """Let work that writes nothing of its own see the document alone."""
-    return lambda claim, organization, stop: work(claim.document, organization, stop)
-
-
-def _of_group(step: Step, seen: Document) -> bool:
-    """Tell whether what waits is a group or belongs to one, which leaves the organization's reserve of calls alone."""
-    return step.stage is EXPAND or seen.get("group_id") is not None

@@ -111,9 +111,8 @@ class Line:
 
     @property
     def outcomes(self) -> list[tuple[str, str]]:
-        """How stages have ended, as the metrics count it."""
-        counted = [labels for name, labels, _ in tallies.read(self.redis) if name == "stage_sum"]
-        return [(labels["stage"], labels["outcome"]) for labels in counted]
+        counted = (labels for name, labels, _ in tallies.read(self.redis) if name == "stage_sum")
+        return [(one["stage"], one["outcome"]) for one in counted]
 
     def dispatched(self, stage: str = "fetch") -> set[str]:
         entries: Any = self.redis.zrange(f"imports:dispatched:{stage}", 0, -1)
