@@ -39,7 +39,6 @@ from common.queue.jobs import NAMESPACE, STAGES, template
 
 log = structlog.get_logger(__name__)
 
-SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 EPOCH = "imports:epoch"
 # Listings that an organization may have dispatched. Each is seconds of work that only leads to more; a second one
 # beside it would take a thread from others and give nothing sooner.
@@ -146,7 +145,7 @@ class Dispatcher:
         self, client: redis.Redis, requests: Requests, *, message: MessageInHand | None = None
     ) -> None:
         self._client, self._requests, self._message = client, requests, message
-        self._script = client.register_script(SCRIPT)
+        self._script = client.register_script(_script())
 
     def enqueue(
         self, stage: str, organization_id: str, documents: Documents, *, limit: int | None = None
@@ -311,11 +310,15 @@ class AsyncDispatcher:
 
     def __init__(self, client: redis.asyncio.Redis, requests: Requests) -> None:
         self._requests = requests
-        self._script = client.register_script(SCRIPT)
+        self._script = client.register_script(_script())
 
     async def enqueue(self, stage: str, work: Iterable[tuple[str, str, datetime]]) -> None:
         """Have documents of any organizations looked at: organization, id, time of acceptance. One round trip."""
         await self._script(args=[self._requests.enqueue(stage, work)])
+
+
+def _script() -> str:
+    return Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 
 
 def _stage(stage: str, limit: int) -> dict[str, Any]:
