@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import redis
 import structlog
 from pymongo.errors import PyMongoError
 
@@ -18,6 +17,7 @@ from common.documents.database import Document
 from common.documents.groups import Groups
 from common.documents.imports import Imports
 from common.queue.dispatch import Dispatcher
+from workers.redis_away import quietly
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,5 @@ class Cancellations:
         ended = self._imports.end(seen, "canceled", code=None, detail="", retryable=False, now=now)
         if ended is None or stage is None:
             return
-        try:
+        with quietly("not dispatched; the sweeper does it"):
             self._dispatcher.finish(stage.name, seen["organization_id"], seen["_id"])
-        except redis.RedisError as error:
-            log.debug("not dispatched", reason=type(error).__name__)

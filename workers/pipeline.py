@@ -12,15 +12,13 @@ one dies, the worker lives on and no delivery is lost.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
 
-import redis
 import structlog
 from pymongo.errors import PyMongoError
 
@@ -37,6 +35,7 @@ from workers import retries
 from workers.failures import Failure, Interrupted, Permanent, Throttled, Transient
 from workers.gates import Gates
 from workers.leases import Leases
+from workers.redis_away import quietly
 from workers.stages.fetch import Original
 from workers.stages.record import image_entry
 from workers.stages.render import Rendered
@@ -50,6 +49,7 @@ NEXT_DUE_SECONDS = 5.0  # within so long the sweeper looks at what was asked for
 STORE_SECONDS = 5.0  # a store that cannot serve is asked again after about so long
 SECOND_LOOK_SECONDS = 5.0
 YOUNG_SECONDS = 60.0
+NOT_DISPATCHED = "not dispatched; the sweeper does it"
 READ_PATIENCE_SECONDS = 5.0
 WRITE_PATIENCE_SECONDS = 15.0  # about a lease: beyond it somebody else has the import
 
@@ -206,7 +206,7 @@ class Pipeline:
             fence=claim.fence,
             **({} if code is None else {"code": code}),
         )
-        with self._quietly():  # a Redis that says nothing is waited for once and not at each of these
+        with quietly(NOT_DISPATCHED):  # a Redis that says nothing is waited for once and not at each of these
             self._dispatch_on(step, claim, outcome, tallies.of_stage(step.stage.name, outcome, seconds))
         if step.stage.queue == FETCH.queue and outcome in SERVED:
             self._gates.served(organization)
@@ -329,7 +329,7 @@ class Pipeline:
             return "failed"
         delay = retries.delay(earlier + 1, retry_after=failure.retry_after, chance=self._chance)
         self._write(lambda: step.ledger.tried(claim, code=failure.code, delay=delay, now=self._clock()))
-        with self._quietly():
+        with quietly(NOT_DISPATCHED):
             self._dispatcher.delay(step.stage.name, claim.id, seconds=delay)
         return "tried"
 
@@ -355,7 +355,7 @@ class Pipeline:
             )
         )
         if not may_go_early:
-            with self._quietly():
+            with quietly(NOT_DISPATCHED):
                 self._dispatcher.delay(step.stage.name, claim.id, seconds=seconds)
 
     def _fail(self, step: Step, claim: Claim, failure: Failure, *, retryable: bool) -> None:
@@ -378,17 +378,9 @@ class Pipeline:
         insist(change, seconds=WRITE_PATIENCE_SECONDS)
 
     def _finish(self, step: Step, seen: Document) -> None:
-        with self._quietly():
+        with quietly(NOT_DISPATCHED):
             self._dispatcher.finish(*step.named(seen))
 
     def _requeue(self, step: Step, seen: Document) -> None:
-        with self._quietly():
+        with quietly(NOT_DISPATCHED):
             self._dispatcher.requeue(*step.named(seen), seen["created_at"])
-
-    @contextlib.contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Leave what Redis cannot do now to the sweeper."""
-        try:
-            yield
-        except redis.RedisError as error:
-            log.debug("not dispatched", reason=type(error).__name__)
