@@ -220,6 +220,8 @@ def start() -> None:
         owner=name,
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
+        # A server without retryable writes may be one that looks at all documents for it (docs/decisions/0004).
+        claims_unread=mongodb.options.retry_writes,
     )
 
     dispatcher = Dispatcher(hints, requests, message=broker)

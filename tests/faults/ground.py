@@ -36,7 +36,13 @@ ANSWER_SECONDS = 2.0  # in which a POST is answered, whatever is away
 class Ground:
     """A `World`, and the stores and proxies below it: `mongodb`, `redis`, `salesforce`."""
 
-    def __init__(self, folder: Path, *options: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        environ: Mapping[str, str] | None = None,
+        retry_writes: bool = False,
+    ) -> None:
         self._folder, self._stack = folder, ExitStack()
         self._running: dict[str, tuple[Server, AbstractContextManager[Server]]] = {}
         with contextlib.ExitStack() as undo:
@@ -46,7 +52,7 @@ class Ground:
             self.mongodb = self._proxy(self.server("mongodb").port)
             self.redis = self._proxy(self.server("redis").port)
             # Direct, or the driver would go to where the server says that it listens, past the proxy.
-            options_of_url = "retryWrites=false&directConnection=true"
+            options_of_url = f"retryWrites={str(retry_writes).lower()}&directConnection=true"
             named = {
                 "MONGODB_URL": f"mongodb://127.0.0.1:{self.mongodb.port}/{DATABASE}?{options_of_url}",
                 "REDIS_URL": f"redis://127.0.0.1:{self.redis.port}/0",

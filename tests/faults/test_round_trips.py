@@ -36,7 +36,8 @@ OF_DRIVERS = (
 
 @pytest.fixture
 def ground(tmp_path: Path) -> Iterator[Ground]:
-    with Ground(tmp_path) as ground:
+    # As with MongoDB. The embedded server's driver has nothing to retry by, and is otherwise asked the same.
+    with Ground(tmp_path, retry_writes=True) as ground:
         yield ground
 
 
