@@ -30,7 +30,7 @@ from ingest.dry_run import WAIT_SECONDS, Asking
 from ingest.edge import Edge
 from ingest.envelope import Envelope
 from ingest.failed_logins import FailedLogins
-from ingest.observed import Ages, Counts, Observed
+from ingest.observed import Counts, Observed
 from ingest.operator_sessions import OperatorSessions
 from ingest.resources.dashboard import DashboardResource, DashboardThumbnailResource, Latest
 from ingest.resources.documentation import DocsResource, OpenApiResource, StyleResource
@@ -61,7 +61,6 @@ class Stores:
     groups: GroupsStore
     images: ImagesStore
     overview: Overview
-    ages: Ages
     blobs: BlobReader
     redis: redis.Redis
     ping_mongodb: Callable[[], Awaitable[Any]]
@@ -108,7 +107,6 @@ def create_app(  # noqa: PLR0913 - all of it by keyword
         client=stores.redis,
         ping_mongodb=stores.ping_mongodb,
         counts=stores.overview,
-        ages=stores.ages,
         clock=clock,
     )
     admission = Admission(

@@ -33,7 +33,6 @@ from common.documents.database import Document, connect_door, door_database
 from common.documents.groups import GroupsAtDoor
 from common.documents.images import ImagesAtDoor
 from common.documents.imports_at_door import ImportsAtDoor
-from common.documents.oldest import OldestAtDoor
 from common.documents.overview import OverviewAtDoor
 from common.documents.users import UsersAtDoor
 from common.queue import presence
@@ -131,7 +130,6 @@ def create(  # noqa: PLR0913 - all of it by keyword
             groups=GroupsAtDoor(db),
             images=ImagesAtDoor(db),
             overview=OverviewAtDoor(db),
-            ages=OldestAtDoor(db),
             blobs=blobs,
             redis=redis,
             ping_mongodb=lambda: mongodb.admin.command("ping"),

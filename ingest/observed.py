@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from common.documents.claims import Stage
 from common.documents.imports import STAGES
+from common.documents.statuses import ENDED, OPEN
 from common.queue import allowance, depth, presence, tallies
 from common.queue.allowance import Usage
 from common.queue.depth import Depth
@@ -29,6 +30,7 @@ from common.queue.presence import Present
 Part = TypeVar("Part")
 
 FRESH_SECONDS = 5.0
+ENDED_SECONDS = 15.0
 ALIVE_SECONDS = 1.0
 PART_SECONDS = 2.5
 COUNT_LIMIT = 10_000
@@ -37,19 +39,16 @@ log = structlog.get_logger(__name__)
 
 
 class Counts(Protocol):
-    """Counts imports, groups and rerenders by state, each up to a limit; tells which organizations wait for what."""
+    """Counts imports, groups and rerenders by state, each up to a limit; tells which organizations wait for what, and
+    how old the oldest open import at or before a stage is."""
 
-    async def counts(self, *, limit: int) -> dict[str, int]: ...
+    async def counts(self, statuses: Iterable[str], *, limit: int) -> dict[str, int]: ...
 
     async def group_counts(self, *, limit: int) -> dict[str, int]: ...
 
     async def rerenders(self, *, now: datetime, limit: int) -> dict[str, int]: ...
 
     async def closed_gates(self) -> dict[str, str]: ...
-
-
-class Ages(Protocol):
-    """Tells how old the oldest open import at or before a stage is."""
 
     async def age(self, stage: Stage, *, now: datetime) -> float | None: ...
 
@@ -97,14 +96,15 @@ class Observed:
         client: redis.Redis,
         ping_mongodb: Callable[[], Awaitable[Any]],
         counts: Counts,
-        ages: Ages,
         clock: Callable[[], datetime],
     ) -> None:
         self._client, self._clock = client, clock
-        self._counts, self._ages = counts, ages
+        self._counts = counts
         self.redis_up = Shared(lambda: self._answers(self._in_redis(client.ping)), seconds=ALIVE_SECONDS)
         self.mongodb_up = Shared(lambda: self._answers(ping_mongodb()), seconds=ALIVE_SECONDS)
         self.look = Shared(self._look, seconds=FRESH_SECONDS)
+        # What has ended changes little, and is much to count.
+        self._ended = Shared(lambda: counts.counts(ENDED, limit=COUNT_LIMIT), seconds=ENDED_SECONDS)
 
     async def _look(self) -> Look:
         redis_up, mongodb_up = await asyncio.gather(self.redis_up(), self.mongodb_up())
@@ -120,7 +120,7 @@ class Observed:
                 self._in_redis(lambda: allowance.read_all(self._client, now=self._now()))
             )
         if mongodb_up:
-            found["states"] = await self._part(self._counts.counts(limit=COUNT_LIMIT))
+            found["states"] = await self._part(self._states())
             found["groups"] = await self._part(self._counts.group_counts(limit=COUNT_LIMIT))
             found["rerenders"] = await self._part(
                 self._counts.rerenders(now=self._clock(), limit=COUNT_LIMIT)
@@ -130,9 +130,12 @@ class Observed:
             found["oldest"] = {name: age[0] for name, age in ages.items() if age is not None}
         return Look(redis_up=redis_up, mongodb_up=mongodb_up, **found)
 
+    async def _states(self) -> dict[str, int]:
+        return {**await self._counts.counts(OPEN, limit=COUNT_LIMIT), **await self._ended()}
+
     async def _age(self, stage: Stage) -> tuple[float | None]:
         """Return the age in a tuple, so that «nothing is open» differs from «could not be had»."""
-        return (await self._ages.age(stage, now=self._clock()),)
+        return (await self._counts.age(stage, now=self._clock()),)
 
     def _now(self) -> float:
         return self._clock().timestamp()

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import itertools
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -74,9 +74,9 @@ class Kept:
     async def closed_gates(self) -> dict[str, str]:
         return {"org": "salesforce_quota"}
 
-    async def counts(self, *, limit: int) -> dict[str, int]:
+    async def counts(self, statuses: Iterable[str], *, limit: int) -> dict[str, int]:
         await self._ask()
-        return {"queued": len(self.documents)}
+        return {status: len(self.documents) if status == "queued" else 0 for status in statuses}
 
     async def group_counts(self, *, limit: int) -> dict[str, int]:
         await self._ask()
@@ -209,7 +209,6 @@ class Door:
                 groups=self.groups,
                 images=self.images,
                 overview=self.imports,
-                ages=self.imports,
                 blobs=self.blobs,
                 redis=self.redis,
                 ping_mongodb=self._ping,

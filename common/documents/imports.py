@@ -111,12 +111,6 @@ class Imports(Claims):
 
     # -- many of them -----------------------------------------------------------------------------------
 
-    def any_open(self, stage: Stage, low: datetime, high: datetime) -> datetime | None:
-        """Return when some import that is at or before a stage was accepted, within a window, or None."""
-        field = f"open.{stage.name}"
-        found = self._documents.find_one({field: {"$gte": low, "$lt": high}}, {"created_at": 1})
-        return None if found is None else found["created_at"]
-
     def succeeded_with(self, organization_id: str, record_id: str) -> Document | None:
         """Return an import that has brought a record into an organization, if there is one."""
         wanted = {"record_id": record_id, "organization_id": organization_id, "status": "succeeded"}

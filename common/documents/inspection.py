@@ -1,13 +1,12 @@
-"""Walk over every import, group and image, a bounded page at a time, for whoever verifies that they agree.
+"""Walk over every import, group and image, a bounded page at a time, to verify that they agree.
 
-Pages are windows of `created_at`, since a range of ids uses no index on every server this runs on. A window
-that holds more than a page is halved until it does not.
+One cursor reads a collection from end to end, in no order, so nothing is sorted and nothing is passed over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from pymongo.collection import Collection
@@ -16,10 +15,8 @@ from pymongo.database import Database
 from common.documents.claims import WITHOUT_SENT
 from common.documents.database import Document
 from common.documents.images import UNSENT
-from common.documents.overview import windows
 
 PAGE = 500
-_NARROWEST = timedelta(milliseconds=1)  # the precision of stored times: what is in one cannot be halved
 
 _GROUP = {"history": 0}
 
@@ -30,17 +27,17 @@ class Inspection:
     def __init__(self, db: Database[Document]) -> None:
         self._imports, self._groups, self._images = db.imports, db.import_groups, db.images
 
-    def imports(self, *, now: datetime) -> Iterator[list[Document]]:
-        """Yield all imports in pages, the latest first, without parameters and history."""
-        return _pages(self._imports, WITHOUT_SENT, now)
+    def imports(self) -> Iterator[list[Document]]:
+        """Yield all imports in pages, without parameters and history."""
+        return _pages(self._imports, WITHOUT_SENT)
 
-    def groups(self, *, now: datetime) -> Iterator[list[Document]]:
-        """Yield all import groups in pages, the latest first, without history."""
-        return _pages(self._groups, _GROUP, now)
+    def groups(self) -> Iterator[list[Document]]:
+        """Yield all import groups in pages, without history."""
+        return _pages(self._groups, _GROUP)
 
-    def images(self, *, now: datetime) -> Iterator[list[Document]]:
-        """Yield all image entries in pages, the latest first."""
-        return _pages(self._images, UNSENT, now)
+    def images(self) -> Iterator[list[Document]]:
+        """Yield all image entries in pages."""
+        return _pages(self._images, UNSENT)
 
     def statuses(self, import_ids: Iterable[str]) -> dict[str, str]:
         """Return the status of those of the imports that exist."""
@@ -70,21 +67,7 @@ def keys_of(document: Mapping[str, Any]) -> Iterator[str]:
         yield thumbnail["key"]
 
 
-def _pages(
-    collection: Collection[Document], shown: Mapping[str, Any], now: datetime
-) -> Iterator[list[Document]]:
-    for window in windows(now):
-        pending = [window]
-        while pending:
-            low, high = pending.pop()
-            wanted = {"created_at": {"$gte": low, "$lt": high}}
-            if high - low <= _NARROWEST:
-                page = list(collection.find(wanted, shown))
-            else:
-                page = list(collection.find(wanted, shown).limit(PAGE + 1))
-                if len(page) > PAGE:
-                    middle = low + (high - low) / 2
-                    pending += [(low, middle), (middle, high)]
-                    continue
-            if page:
-                yield page
+def _pages(collection: Collection[Document], shown: Mapping[str, Any]) -> Iterator[list[Document]]:
+    found = collection.find({}, shown, batch_size=PAGE)
+    while page := list(islice(found, PAGE)):
+        yield page

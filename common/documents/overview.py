@@ -1,7 +1,5 @@
-"""Read what the dashboard and the operator look at: the latest imports, and how many are in each state.
-
-Lists are read by windows of time that double while too little is found, never unbounded: an index range
-costs what it matches, on every server this runs on.
+"""Read what the dashboard and the operator look at: the latest imports, how many are in each state, and how old the
+oldest open one of a stage is.
 """
 
 from __future__ import annotations
@@ -14,11 +12,10 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 
-from common.documents.claims import WITHOUT_SENT
+from common.documents.claims import WITHOUT_SENT, Stage
 from common.documents.database import Document, beginning_of
 from common.documents.groups import GROUP_STATUSES
 from common.documents.rerenders import RerendersAtDoor
-from common.documents.statuses import STATUSES
 
 # What a list shows of an import.
 LISTED = dict.fromkeys(
@@ -39,7 +36,10 @@ _ON_DASHBOARD = {
     "filename": beginning_of("filename"),
 }
 
-HORIZON = timedelta(days=3650)
+# A list is read from the last minute first, and from further back while that holds too little; the last query is of
+# everything. By its index MongoDB reads no more for it; a server that sorts what it matches (the sandbox's) has little
+# to sort. Numbers: docs/decisions/0004.
+RECENT = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), timedelta(days=3), None)
 
 
 class Overview:
@@ -55,15 +55,20 @@ class Overview:
         limit: int,
         now: datetime,
         fields: Mapping[str, Any] = WITHOUT_SENT,
-    ) -> Iterator[Document]:
-        """Walk imports from the latest back, without what callers sent."""
-        for low, high in windows(now):
-            if limit <= 0:
-                return
-            wanted = {**match, "created_at": {"$gte": low, "$lt": high}}
-            found = list(self._imports.find(wanted, fields).sort("created_at", -1).limit(limit))
-            yield from found
-            limit -= len(found)
+    ) -> list[Document]:
+        """Return imports from the latest back, without what callers sent."""
+        found: list[Document] = []
+        for recent in _recent(match, now):
+            found = list(self._imports.find(recent, fields).sort("created_at", -1).limit(limit))
+            if len(found) >= limit:
+                break
+        return found
+
+    def age(self, stage: Stage, *, now: datetime) -> float | None:
+        """Return the seconds since the oldest import in or before a stage was accepted, or None for no such."""
+        return _age(
+            next(iter(self._imports.find(*_open(stage), sort=_OLDEST[stage.name], limit=1)), None), now
+        )
 
     def count(self, status: str, *, limit: int) -> int:
         """Count the imports in one state, at most to `limit`, beyond which a count costs too much."""
@@ -80,17 +85,20 @@ class OverviewAtDoor:
     async def latest(self, *, limit: int, now: datetime) -> list[Document]:
         """Return the latest imports of all organizations, with no more than a dashboard shows of each."""
         found: list[Document] = []
-        for low, high in windows(now):
+        for recent in _recent({}, now):
+            part = self._imports.find(recent, _ON_DASHBOARD).sort("created_at", -1).limit(limit)
+            found = [one async for one in part]
             if len(found) >= limit:
                 break
-            window = {"created_at": {"$gte": low, "$lt": high}}
-            part = self._imports.find(window, _ON_DASHBOARD).sort("created_at", -1).limit(limit - len(found))
-            found += [one async for one in part]
         return found
 
-    async def counts(self, *, limit: int) -> dict[str, int]:
-        """Count the imports in each state, each at most to `limit`."""
-        return await _counts(self._imports, STATUSES, limit)
+    async def age(self, stage: Stage, *, now: datetime) -> float | None:
+        """Return the seconds since the oldest import in or before a stage was accepted, or None for no such."""
+        return _age(await self._imports.find_one(*_open(stage), sort=_OLDEST[stage.name]), now)
+
+    async def counts(self, statuses: Iterable[str], *, limit: int) -> dict[str, int]:
+        """Count the imports in each of the states, each at most to `limit`."""
+        return await _counts(self._imports, statuses, limit)
 
     async def group_counts(self, *, limit: int) -> dict[str, int]:
         """Count the import groups in each state, each at most to `limit`."""
@@ -112,9 +120,19 @@ async def _counts(
     return {status: await collection.count_documents({"status": status}, limit=limit) for status in statuses}
 
 
-def windows(now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Walk back from tomorrow (clocks differ) to the horizon, each window twice as wide as the one before."""
-    high, width = now + timedelta(days=1), timedelta(days=1, minutes=1)
-    while high > now - HORIZON:
-        yield high - width, high
-        high, width = high - width, width * 2
+def _recent(match: Mapping[str, Any], now: datetime) -> Iterator[dict[str, Any]]:
+    """Yield what to look for, each time further back than before."""
+    for width in RECENT:
+        yield dict(match) if width is None else {**match, "created_at": {"$gte": now - width}}
+
+
+_OLDEST = {stage: [(f"open.{stage}", 1)] for stage in ("fetch", "render")}
+
+
+def _open(stage: Stage) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the filter of the imports that are in or before a stage, and what is shown of one."""
+    return {f"open.{stage.name}": {"$exists": True}}, {"created_at": 1}
+
+
+def _age(oldest: Document | None, now: datetime) -> float | None:
+    return None if oldest is None else max(0.0, (now - oldest["created_at"]).total_seconds())

@@ -84,6 +84,7 @@ INSIDE = {
     "ingest.main.CLOSE_SECONDS",
     "ingest.main.SWITCH_SECONDS",
     "ingest.observed.ALIVE_SECONDS",
+    "ingest.observed.ENDED_SECONDS",
     "ingest.observed.FRESH_SECONDS",
     "ingest.present_group.LARGEST_PLACE",
     "ingest.resources.dashboard.REFRESH_SECONDS",

@@ -98,8 +98,8 @@ LISTS: dict[str, Callable[[Any], Any]] = {
     "the sweeper, lost": lambda db: Imports(db).find_many(str(uuid.UUID(int=n)) for n in range(32)),
     "cancelling": lambda db: Imports(db).open_in_group(GROUP, limit=200),
     "imports rerender": lambda db: Images(db).after("", {}, limit=500),
-    "imports verify": lambda db: [one for page in Inspection(db).imports(now=NOW) for one in page],
-    "imports verify, images": lambda db: [one for page in Inspection(db).images(now=NOW) for one in page],
+    "imports verify": lambda db: [one for page in Inspection(db).imports() for one in page],
+    "imports verify, images": lambda db: [one for page in Inspection(db).images() for one in page],
 }
 
 

@@ -75,7 +75,7 @@ class Inspector:
         named = Named()
         try:
             self._list_blobs(named)
-            yield from self._images(named, began)
+            yield from self._images(named)
             yield from self._imports(named, began)
             yield from self._groups(began)
             for blob in named.orphans(before=began - ORPHAN_AGE):
@@ -89,8 +89,8 @@ class Inspector:
         """Return those of the keys that a document names now: one walk over all of them."""
         found: set[str] = set()
         for pages in (
-            self._inspection.images(now=self._clock()),
-            self._inspection.imports(now=self._clock()),
+            self._inspection.images(),
+            self._inspection.imports(),
         ):
             for page in pages:
                 found |= {key for document in page for key in keys_of(document)} & keys
@@ -107,8 +107,8 @@ class Inspector:
                 batch = []
         named.store(batch)
 
-    def _images(self, named: Named, began: datetime) -> Iterator[Finding]:
-        for page in self._inspection.images(now=began):
+    def _images(self, named: Named) -> Iterator[Finding]:
+        for page in self._inspection.images():
             statuses = self._inspection.statuses(image["import_id"] for image in page)
             self._sound.clear()
             for image in page:
@@ -139,7 +139,7 @@ class Inspector:
         return None
 
     def _imports(self, named: Named, began: datetime) -> Iterator[Finding]:
-        for page in self._inspection.imports(now=began):
+        for page in self._inspection.imports():
             there = self._inspection.image_ids(one["image_id"] for one in page if one["image_id"] is not None)
             for one in page:
                 named.name(keys_of(one))
@@ -152,7 +152,7 @@ class Inspector:
             self._told("imports", self.checked.imports)
 
     def _groups(self, began: datetime) -> Iterator[Finding]:
-        for page in self._inspection.groups(now=began):
+        for page in self._inspection.groups():
             for one in page:
                 if why := stuck(one, Groups, now=began):
                     yield Finding("group_stuck", one["_id"], why)

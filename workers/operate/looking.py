@@ -54,7 +54,7 @@ def list_(  # noqa: PLR0913 - an option each
     if status is not None:
         match["status"] = status.value
     now, zone = hands.clock(), hands.settings.time_zone
-    found = list(hands.overview.latest(match=match, limit=limit, now=now, fields=LISTED))
+    found = hands.overview.latest(match=match, limit=limit, now=now, fields=LISTED)
     if json:
         answer([story.summary(import_, zone) for import_ in found])
         return

@@ -125,7 +125,7 @@ def _retry_all(hands: Hands, match: dict[str, Any], *, since: datetime | None) -
     began, count = hands.clock(), 0
     failed_at = {"$lt": began} if since is None else {"$gte": since, "$lt": began}
     match = {**match, "status": "failed", "record_id": {"$ne": None}, "updated_at": failed_at}
-    while page := list(hands.overview.latest(match=match, limit=PAGE, now=began)):
+    while page := hands.overview.latest(match=match, limit=PAGE, now=began):
         tried = (hands.imports.retried(seen, stored=_stored(hands, seen), now=hands.clock()) for seen in page)
         opened = [one for one in tried if one is not None]
         dispatch(hands, opened)

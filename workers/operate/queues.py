@@ -22,11 +22,10 @@ def queues(ctx: typer.Context, *, json: Json = False) -> None:
     a deep queue that moves is healthy, a growing age is not.
     """
     from common.documents.imports import STAGES
-    from common.documents.oldest import Oldest
     from common.queue.depth import depths
 
     hands: Hands = ctx.obj
-    oldest, now = Oldest(hands.db), hands.clock()
+    now = hands.clock()
     rows = [
         {
             "queue": one.queue,
@@ -35,7 +34,7 @@ def queues(ctx: typer.Context, *, json: Json = False) -> None:
             "delayed": one.delayed,
             "dead": one.dead,
             "depth": one.depth,
-            "oldest_age_s": _rounded(oldest.age(STAGES[one.queue], now=now)),
+            "oldest_age_s": _rounded(hands.overview.age(STAGES[one.queue], now=now)),
         }
         for one in depths(hands.redis, now=now.timestamp())
     ]
