@@ -28,6 +28,8 @@ from bench import report
 from bench.door import FORM
 from bench.processes import sandbox
 
+SETTLE_SECONDS = 10.0
+
 
 def main() -> None:
     """Measure and report."""
@@ -89,6 +91,7 @@ def _store(ready: dict[str, Any], count: int) -> None:
         ]
         for start in range(0, count, 1000):
             imports.insert_many(copies[start : start + 1000], ordered=False)
+    time.sleep(SETTLE_SECONDS)  # the store is still writing what it was given
 
 
 def _asked(folder: Path, ready: dict[str, Any], repeat: int) -> dict[str, float]:
