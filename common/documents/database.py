@@ -1,7 +1,8 @@
 """Open MongoDB and make its indexes.
 
-Writes are acknowledged by a majority and journaled, for a 2xx answer rests on them. They are retried by us
-and harmless when they land twice, since the embedded server runs with `retryWrites=false`.
+Writes are acknowledged by a majority and journaled, for a 2xx answer rests on them. The driver repeats one whose answer
+was lost, unless the URL says `retryWrites=false`, as that of the embedded server does. Where we repeat them ourselves it is
+for longer than the driver does, or to learn whether a change of our own is in place; all are harmless when they land twice.
 """
 
 from __future__ import annotations
