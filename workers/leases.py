@@ -87,8 +87,10 @@ class Leases:
             return
         try:
             for ledger, claim, stop in held:
-                if not ledger.renew(claim, now=self._clock(), lease=self._lease):
+                if stop.is_set() and not self.interrupted:
+                    # Said at the second look: at the first it may just have ended, and be about to be let go.
                     log.warning("claim lost", stage=claim.stage.name, id=claim.id, fence=claim.fence)
+                elif not ledger.renew(claim, now=self._clock(), lease=self._lease):
                     stop.set()
             for ledger, claim in owed:
                 self._release(ledger, claim)
