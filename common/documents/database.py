@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pymongo import AsyncMongoClient, MongoClient
+from pymongo import AsyncMongoClient, IndexModel, MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure
@@ -73,37 +73,57 @@ def door_database(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]
     return client.get_default_database()
 
 
-def prepare(db: Database[Document]) -> None:
-    """Make every index; nothing happens where they are there already.
+_GROUPED = {"group_id": {"$exists": True}}  # single imports are not in the indexes of groups
 
-    `due_at` and `open.*` exist only while an import is open, so these sparse indexes stay as small as the
-    work at hand, whatever the collection grows to.
-    """
-    db.imports.create_index("due_at", sparse=True)
-    db.imports.create_index("open.fetch", sparse=True)
-    db.imports.create_index("open.render", sparse=True)
-    db.imports.create_index("created_at")
-    db.imports.create_index([("organization_id", 1), ("created_at", 1)])
-    db.imports.create_index("status")
-    db.imports.create_index("record_id")
-    grouped = {"group_id": {"$exists": True}}  # single imports are not in the indexes of groups
-    db.imports.create_index([("group_id", 1), ("status", 1)], partialFilterExpression=grouped)
-    db.imports.create_index([("group_id", 1), ("group_position", 1)], partialFilterExpression=grouped)
-    db.import_groups.create_index("due_at", sparse=True)
-    db.import_groups.create_index("open.expand", sparse=True)
-    db.import_groups.create_index("canceling", sparse=True)
-    db.import_groups.create_index([("organization_id", 1), ("created_at", 1)])
-    db.import_groups.create_index("created_at")
-    db.import_groups.create_index("status")
-    db.group_skips.create_index("group_id")
+# `due_at` and `open.*` exist only while an import is open, so these sparse indexes stay as small as the work at hand,
+# whatever the collection grows to.
+INDEXES: tuple[tuple[str, IndexModel], ...] = (
+    ("imports", IndexModel("due_at", sparse=True)),
+    ("imports", IndexModel("open.fetch", sparse=True)),
+    ("imports", IndexModel("open.render", sparse=True)),
+    ("imports", IndexModel("created_at")),
+    ("imports", IndexModel([("organization_id", 1), ("created_at", 1)])),
+    ("imports", IndexModel("status")),
+    ("imports", IndexModel("record_id")),
+    ("imports", IndexModel([("group_id", 1), ("status", 1)], partialFilterExpression=_GROUPED)),
+    ("imports", IndexModel([("group_id", 1), ("group_position", 1)], partialFilterExpression=_GROUPED)),
     # Where a key was sent only, and unique: this alone makes one import of many repetitions.
-    db.imports.create_index("idempotency_key", sparse=True, unique=True)
-    db.imports.create_index("idempotency_until", sparse=True)
-    db.images.create_index("created_at")
-    db.images.create_index([("organization_id", 1), ("created_at", 1)])
-    db.images.create_index([("organization_id", 1), ("sha256", 1)])
-    db.rerenders.create_index("due_at", sparse=True)
-    db.users.create_index("organization_id")
+    ("imports", IndexModel("idempotency_key", sparse=True, unique=True)),
+    ("imports", IndexModel("idempotency_until", sparse=True)),
+    ("import_groups", IndexModel("due_at", sparse=True)),
+    ("import_groups", IndexModel("open.expand", sparse=True)),
+    ("import_groups", IndexModel("canceling", sparse=True)),
+    ("import_groups", IndexModel([("organization_id", 1), ("created_at", 1)])),
+    ("import_groups", IndexModel("created_at")),
+    ("import_groups", IndexModel("status")),
+    ("group_skips", IndexModel("group_id")),
+    ("images", IndexModel("created_at")),
+    ("images", IndexModel([("organization_id", 1), ("created_at", 1)])),
+    ("images", IndexModel([("organization_id", 1), ("sha256", 1)])),
+    ("rerenders", IndexModel("due_at", sparse=True)),
+    ("users", IndexModel("organization_id")),
+)
+
+
+def prepare(db: Database[Document]) -> None:
+    """Make every index; nothing happens where they are there already."""
+    for collection, index in INDEXES:
+        db[collection].create_indexes([index])
+
+
+def missing_indexes(db: Database[Document]) -> list[str]:
+    """Return the names of the indexes that are not there, as `collection(field, …)`."""
+    there = {
+        _index(collection, index)
+        for collection in sorted({collection for collection, _ in INDEXES})
+        for index in db[collection].list_indexes()
+    }
+    wanted = {_index(collection, index.document) for collection, index in INDEXES}
+    return sorted(f"{collection}({', '.join(fields)})" for collection, fields, _ in wanted - there)
+
+
+def _index(collection: str, index: Mapping[str, Any]) -> tuple[str, tuple[str, ...], bool]:
+    return collection, tuple(index["key"]), bool(index.get("sparse"))
 
 
 def insist(

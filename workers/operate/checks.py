@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 
 from common.blobs import BlobError
 from common.documents import safety
+from common.documents.database import INDEXES, missing_indexes
 from common.queue import safety as queue_safety
 from common.queue.foreign import foreign
 from common.telemetry.checks import Check
@@ -23,34 +24,6 @@ from workers.operate.inspecting import STUCK
 from workers.operate.opening import Hands, where
 from workers.operate.printing import Trouble
 
-# (collection, fields, kept only while the field exists): what `common.documents.database.prepare` makes.
-INDEXES = frozenset(
-    {
-        ("imports", ("due_at",), True),
-        ("imports", ("open.fetch",), True),
-        ("imports", ("open.render",), True),
-        ("imports", ("created_at",), False),
-        ("imports", ("organization_id", "created_at"), False),
-        ("imports", ("status",), False),
-        ("imports", ("idempotency_key",), True),
-        ("imports", ("idempotency_until",), True),
-        ("imports", ("record_id",), False),
-        ("imports", ("group_id", "status"), False),
-        ("imports", ("group_id", "group_position"), False),
-        ("import_groups", ("due_at",), True),
-        ("import_groups", ("open.expand",), True),
-        ("import_groups", ("canceling",), True),
-        ("import_groups", ("organization_id", "created_at"), False),
-        ("import_groups", ("created_at",), False),
-        ("import_groups", ("status",), False),
-        ("group_skips", ("group_id",), False),
-        ("images", ("created_at",), False),
-        ("images", ("organization_id", "created_at"), False),
-        ("images", ("organization_id", "sha256"), False),
-        ("rerenders", ("due_at",), True),
-        ("users", ("organization_id",), False),
-    }
-)
 MOST_LATE = 100  # groups that are looked at
 OFFSET_SECONDS = 2.0  # tokens are judged by each machine's own clock, without leeway
 
@@ -76,14 +49,9 @@ def mongodb(hands: Hands) -> list[Check]:
 def indexes(hands: Hands) -> list[Check]:
     """Look for every index that the queries rely on."""
     try:
-        there = {
-            (collection, tuple(index["key"]), bool(index.get("sparse")))
-            for collection in sorted({collection for collection, _, _ in INDEXES})
-            for index in hands.db[collection].list_indexes()
-        }
+        missing = missing_indexes(hands.db)
     except PyMongoError as error:
         return [Check("indexes", "bad", f"cannot be read ({type(error).__name__}).", "Mend MongoDB first.")]
-    missing = sorted(f"{collection}({', '.join(keys)})" for collection, keys, _ in INDEXES - there)
     if missing:
         return [Check("indexes", "bad", f"missing: {'; '.join(missing)}.", "Run `imports prepare`.")]
     return [Check("indexes", "ok", f"all {len(INDEXES)} are there.")]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from common.documents import database
 from tests.stores import free_port, run_secantus
 from tests.unit.workers.operate.conftest import Imports
-from workers.operate import checks, preparing
+from workers.operate import preparing
 
 
 def test_the_indexes_are_those_that_the_doctor_looks_for(imports: Imports) -> None:
@@ -25,7 +26,13 @@ def test_the_indexes_are_those_that_the_doctor_looks_for(imports: Imports) -> No
         for index in imports.db[collection].list_indexes()
         if index["name"] != "_id_"
     }
-    assert there == checks.INDEXES
+    assert there == {
+        (collection, tuple(index.document["key"]), bool(index.document.get("sparse")))
+        for collection, index in database.INDEXES
+    }
+    assert database.missing_indexes(imports.db) == []
+    imports.db.imports.drop_index("created_at_1")
+    assert database.missing_indexes(imports.db) == ["imports(created_at)"]
 
 
 def test_an_evicting_redis_is_warned_about(imports: Imports) -> None:
