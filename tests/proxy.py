@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 PIECE = 1 << 16
-NOTED = 120  # bytes of a request that are noted
 Result = TypeVar("Result")
 
 
@@ -66,9 +65,7 @@ class Proxy:
         self._moving.set()
         self._drop: tuple[bytes, ...] | None = None
         self.dropped = 0  # answers that were lost on demand
-        self.requests: list[bytes] | None = (
-            None  # the beginnings of what the product sends, while they are noted
-        )
+        self.requests: list[bytes] | None = None  # what the product sends, while it is noted
         self._joined: set[_Joined] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -105,7 +102,7 @@ class Proxy:
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[list[bytes]]:
-        """Note the beginning of each request for the length of a block; a driver sends one, and waits for its answer."""
+        """Note each request for the length of a block; a driver sends one, and waits for its answer."""
         noted = self.requests = []
         try:
             yield noted
@@ -194,7 +191,7 @@ class Proxy:
             while piece := await source.read(PIECE):
                 await self._moving.wait()
                 if way == "up" and self.requests is not None:
-                    self.requests.append(piece[:NOTED])
+                    self.requests.append(piece)
                 weather = self._weather
                 if weather.lose == way:
                     one.spoiled = True

@@ -16,6 +16,7 @@ from pymongo import AsyncMongoClient, IndexModel, MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure
+from pymongo.server_api import ServerApi
 
 from common.display import SHOWN_CHARACTERS
 from common.documents.cancel_safe import make_waits_cancel_safe
@@ -23,7 +24,13 @@ from common.documents.cancel_safe import make_waits_cancel_safe
 Document = dict[str, Any]
 Result = TypeVar("Result")
 
-_ACKNOWLEDGED: dict[str, Any] = {"w": "majority", "journal": True, "tz_aware": True, "connect": False}
+_ACKNOWLEDGED: dict[str, Any] = {
+    "w": "majority",
+    "journal": True,
+    "tz_aware": True,
+    "connect": False,
+    "server_api": ServerApi("1"),  # what is asked under it: docs/reference/mongodb.md
+}
 DOOR_TIMEOUT_MS = 1_500  # with MongoDB away, a request is answered 503 well within two seconds
 DOOR_CONNECTIONS = 50
 WORKER_TIMEOUT_MS = 10_000
@@ -96,7 +103,7 @@ INDEXES: tuple[tuple[str, IndexModel], ...] = (
     ("import_groups", IndexModel([("organization_id", 1), ("created_at", 1)])),
     ("import_groups", IndexModel("created_at")),
     ("import_groups", IndexModel("status")),
-    ("group_skips", IndexModel("group_id")),
+    ("group_skips", IndexModel([("group_id", 1), ("page", 1)])),
     ("images", IndexModel("created_at")),
     ("images", IndexModel([("organization_id", 1), ("created_at", 1)])),
     ("images", IndexModel([("organization_id", 1), ("sha256", 1)])),
