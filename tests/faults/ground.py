@@ -174,7 +174,7 @@ class Ground:
             seconds=HEAL_SECONDS,
         )
         faults = world.audit().faults()
-        assert faults == {}
+        assert faults == {}, faults
         assert self.said(since, "Traceback") == []
         assert self.said(since, '"status": 500') == []
 

@@ -28,7 +28,7 @@ import redis
 from dramatiq.errors import BrokerConnectionError
 
 from common.queue import sturdy
-from common.queue.broker import NAMESPACE, consumer, recover, recoverer, worker_client
+from common.queue.broker import NAMESPACE, consumer, producer, recover, recoverer, worker_client
 from common.queue.jobs import JOBS, FetchAttachment, message
 from tests.conformance.test_schedule import Life
 from tests.faults import bare
@@ -260,7 +260,7 @@ def test_f11_a_lost_reply_to_an_enqueue_runs_a_job_twice(
         worker.stop(timeout=2_000)  # or one that waits at Redis takes what the worker below is to get
     life = Life(mongodb_url, redis_url, 1)
     for _ in range(2):
-        life.sweeper._bells._broker.enqueue(message(FetchAttachment(import_id=life.id)))
+        producer(life.redis).enqueue(message(FetchAttachment(import_id=life.id)))
     assert life.ends()[0]["status"] == "succeeded"
     assert (life.tries["fetch"], life.db.images.count_documents({})) == (1, 1)
     life.close()

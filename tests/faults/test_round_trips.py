@@ -19,6 +19,7 @@ from tests.proxy import Proxy
 IMPORTS = 60
 PROMISED = 7  # round trips of an import to each of the stores
 REST_SECONDS = 6.0
+OF_A_SECOND = "find organizations"
 # What drivers ask for by themselves.
 OF_DRIVERS = (
     "hello",
@@ -42,8 +43,12 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
 
 
 def mongodb_command(request: bytes) -> str:
-    """Return the name of a command: the first field of the document behind the header, the flags and the kind."""
-    return request[26:].split(b"\0", 1)[0].decode(errors="replace") if len(request) > 26 else "?"
+    """Return the name of a command and its collection, or for what it is asked: the first field of the document behind
+    the header, the flags and the kind."""
+    if len(request) <= 31:
+        return "?"
+    name, _, rest = request[26:].partition(b"\0")
+    return f"{name.decode(errors='replace')} {rest[4:].split(bytes(1), 1)[0].decode(errors='replace')}"
 
 
 def redis_command(request: bytes) -> str:
@@ -58,12 +63,13 @@ def counting(proxy: Proxy, name_of: Callable[[bytes], str]) -> Iterator[Counter[
     counted: Counter[str] = Counter()
     with proxy.noting() as noted:
         yield counted
-    counted.update(name for name in map(name_of, noted) if name not in OF_DRIVERS)
+    counted.update(name for name in map(name_of, noted) if name.split()[0] not in OF_DRIVERS)
 
 
 def test_an_import_costs_few_round_trips(ground: Ground) -> None:
     """An import without retries takes at most seven round trips to MongoDB and seven to Redis, dramatiq's own enqueue,
-    fetch and acknowledgement included; what the stack asks while nothing is done is not its own."""
+    fetch and acknowledgement included. What the stack asks while nothing is done is not its own, nor is the look at an
+    organization that a worker takes once a second, however many imports it has to do."""
     world = ground.world
     attachments = [world.attach(f"{n}.png", small_picture(n)) for n in range(IMPORTS)]
     warm = [
@@ -90,7 +96,7 @@ def test_an_import_costs_few_round_trips(ground: Ground) -> None:
         took = time.monotonic() - began
     assert {world.document(one)["fence"] for one in ids} == {2}
     of_each = {
-        "mongodb": (documents.total() - at_rest["mongodb"] * took) / IMPORTS,
+        "mongodb": (documents.total() - documents[OF_A_SECOND] - at_rest["mongodb"] * took) / IMPORTS,
         "redis": (queue.total() - at_rest["redis"] * took) / IMPORTS,
     }
     told = f"{of_each} an import, {at_rest} a second at rest, {took:.1f} s\n{documents}\n{queue}\n"
