@@ -28,6 +28,7 @@ import redis
 import structlog
 from dramatiq import Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.common import current_millis
 from dramatiq.errors import ConnectionClosed, DecodeError
 from dramatiq.middleware import CurrentMessage
 from dramatiq.worker import ConsumerThread
@@ -250,10 +251,16 @@ class SturdyConsumer(_RedisConsumer):
         self.broker.stopping.wait(AGAIN_SECONDS)
 
     def _compare(self) -> None:
-        """Put back what this process fetched and does not hold, once it was so at two looks."""
+        """Be heard of, and put back what this process fetched and does not hold, once it was so at two looks.
+
+        One that has fetched all it may asks for nothing more, and stages end without dramatiq: nothing else would say
+        that it lives, and what it works on would be handed to others.
+        """
         broker = self.broker
-        key = f"{broker.namespace}:__acks__.{broker.broker_id}.{self.queue_name}"
-        fetched: Any = broker.client.smembers(key)
+        pipe = broker.client.pipeline(transaction=False)
+        pipe.zadd(f"{broker.namespace}:__heartbeats__", {broker.broker_id: current_millis()})
+        pipe.smembers(f"{broker.namespace}:__acks__.{broker.broker_id}.{self.queue_name}")
+        fetched = pipe.execute()[1]
         in_cache = {_id_in(data) for data in self.message_cache}
         with broker.lock:
             astray = {name.decode() for name in fetched} - broker.held - in_cache

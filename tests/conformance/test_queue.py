@@ -173,6 +173,28 @@ def test_work_that_takes_long_is_not_taken_for_stranded(line: Line) -> None:
     assert len(line.done) == 6
 
 
+def test_a_worker_that_is_busy_through_and_through_is_heard_of(line: Line) -> None:
+    """One that has fetched all it may asks for nothing, and what it has in hand is not handed to others all the same."""
+    released = threading.Event()
+    line.run = lambda import_id: (released.wait(60), line.done.append(import_id))[1]
+    line.ask(50)
+    line.worker.start()
+    until(
+        lambda: (
+            line.client.scard(f"{NAMESPACE}:__acks__.{line.broker.broker_id}.fetch")
+            == line.worker.queue_prefetch
+        )
+    )
+    time.sleep(0.5)
+    before = line.client.zscore(f"{NAMESPACE}:__heartbeats__", line.broker.broker_id)
+    try:
+        until(lambda: line.client.zscore(f"{NAMESPACE}:__heartbeats__", line.broker.broker_id) != before)
+    finally:
+        released.set()
+    until(lambda: line.left() == 0)
+    assert len(line.done) == 50
+
+
 def test_an_idle_worker_waits_without_polling(line: Line) -> None:
     """Idle, a worker sends Redis about a command a second, and takes up what comes while it waits (hosted Redis
     is paid by the command; dramatiq alone polls each queue and its delay queue)."""
