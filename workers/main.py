@@ -29,7 +29,7 @@ from common.queue import presence
 from common.queue import safety as queue_safety
 from common.queue.broker import consumer, door_client, producer, worker_client
 from common.queue.depth import depth_of
-from common.queue.dispatch import Dispatcher, Requests
+from common.queue.dispatch import Dispatcher, NoDispatcher, Requests
 from common.queue.jobs import QUEUES, AnswerDryRun, ExpandGroup, FetchAttachment, RenderThumbnails
 from common.queue.questions import Questions
 from common.settings import Settings, SettingsError
@@ -50,7 +50,7 @@ from workers.orphans import ParentWatch
 from workers.pipeline import Pipeline
 from workers.quota import Allowances, rule_of
 from workers.recipes import usual_recipe
-from workers.rerendering import NoDispatch, Renewals, Rerendering
+from workers.rerendering import Renewals, Rerendering
 from workers.shared_sessions import RedisSession
 from workers.sources import Sources
 from workers.sources.surroundings import Surroundings
@@ -230,7 +230,7 @@ def start() -> None:
     shifts.rerender_leases = Leases(
         clock=clock, lease=settings.lease_seconds, every=settings.lease_renew_seconds
     )
-    renewals = Renewals(imports=rerenders, dispatcher=NoDispatch(), leases=shifts.rerender_leases, **shared)
+    renewals = Renewals(imports=rerenders, dispatcher=NoDispatcher(), leases=shifts.rerender_leases, **shared)
     shifts.rerendering = Rerendering(
         rerenders=rerenders,
         run=renewals.run,

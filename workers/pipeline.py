@@ -30,7 +30,7 @@ from common.documents.images import Images, image_id_of
 from common.documents.imports import FETCH, RENDER, Imports
 from common.documents.organizations import Organizations
 from common.queue import tallies
-from common.queue.dispatch import EndsStages
+from common.queue.dispatch import Dispatcher, NoDispatcher
 from workers import retries
 from workers.failures import Failure, Interrupted, Permanent, Throttled, Transient
 from workers.gates import Gates
@@ -68,7 +68,7 @@ class Pipeline:
         groups: Groups,
         images: Images,
         organizations: Organizations,
-        dispatcher: EndsStages,
+        dispatcher: Dispatcher | NoDispatcher,
         leases: Leases,
         gates: Gates,
         fetch: Callable[[Document, Document, threading.Event], Original],

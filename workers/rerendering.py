@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import redis
 import structlog
@@ -28,19 +27,6 @@ log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 5.0  # between two looks where there is nothing to do, or imports come first
 FEW = 20  # documents looked at in one go; some may be held by others
-
-
-class NoDispatch:
-    """Dispatches nothing, since the documents are found by their `due_at`, and counts nothing: tallies are of imports."""
-
-    def finish(self, *_: Any, **__: Any) -> None:
-        """Acknowledge nothing."""
-
-    def requeue(self, *_: Any, **__: Any) -> None:
-        """Keep no backlog."""
-
-    def delay(self, *_: Any, **__: Any) -> None:
-        """Count nothing."""
 
 
 class Renewals(Pipeline):

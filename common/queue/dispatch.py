@@ -279,30 +279,13 @@ class Dispatcher:
         log.warning("dispatched document cannot be read", stage=stage, entry=repr(entry))
 
 
-class EndsStages(Protocol):
-    """What ends a stage for the queue: a `Dispatcher`, or what stands in for one where there is no queue."""
+class NoDispatcher:
+    """Ends stages where there is no queue: nothing is acknowledged, dispatched or counted."""
 
-    def finish(
-        self,
-        stage: str,
-        organization_id: str,
-        document_id: str,
-        *,
-        then: tuple[str, datetime] | None = None,
-        counters: Mapping[str, float] | None = None,
-    ) -> None: ...
+    def finish(self, *_: object, **__: object) -> None:
+        """Do nothing."""
 
-    def requeue(
-        self,
-        stage: str,
-        organization_id: str,
-        document_id: str,
-        accepted_at: datetime,
-        *,
-        counters: Mapping[str, float] | None = None,
-    ) -> None: ...
-
-    def delay(self, stage: str, document_id: str, *, seconds: float) -> None: ...
+    requeue = delay = finish
 
 
 class AsyncDispatcher:

@@ -17,11 +17,12 @@ from common.documents.images import Images
 from common.documents.imports import RENDER
 from common.documents.organizations import Organizations
 from common.documents.rerenders import Rerenders
+from common.queue.dispatch import NoDispatcher
 from tests.unit.workers.test_pipeline import THUMBNAILS, rendered
 from workers.failures import Interrupted, Permanent, Throttled
 from workers.gates import Gates
 from workers.leases import Leases
-from workers.rerendering import NoDispatch, Renewals, Rerendering
+from workers.rerendering import Renewals, Rerendering
 from workers.stages.render import Rendered
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,7 +56,7 @@ class Bench:
             groups=Groups(self.db),
             images=images,
             organizations=organizations,
-            dispatcher=NoDispatch(),
+            dispatcher=NoDispatcher(),
             leases=Leases(clock=clock, lease=15, every=5),
             gates=Gates(organizations, clock=clock),
             fetch=lambda *_: pytest.fail("an original is never fetched twice"),
