@@ -80,6 +80,8 @@ def door_database(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]
     return client.get_default_database()
 
 
+_OPEN = {"due_at": {"$exists": True}}
+_FAILED = {"error.code": {"$exists": True}}
 _GROUPED = {"group_id": {"$exists": True}}  # single imports are not in the indexes of groups
 
 # `due_at` and `open.*` exist only while an import is open, so these sparse indexes stay as small as the work at hand,
@@ -90,7 +92,8 @@ INDEXES: tuple[tuple[str, IndexModel], ...] = (
     ("imports", IndexModel("open.render", sparse=True)),
     ("imports", IndexModel("created_at")),
     ("imports", IndexModel([("organization_id", 1), ("created_at", 1)])),
-    ("imports", IndexModel("status")),
+    ("imports", IndexModel([("status", 1), ("created_at", 1)])),
+    ("imports", IndexModel([("error.code", 1), ("created_at", 1)], partialFilterExpression=_FAILED)),
     ("imports", IndexModel("record_id")),
     ("imports", IndexModel([("group_id", 1), ("status", 1)], partialFilterExpression=_GROUPED)),
     ("imports", IndexModel([("group_id", 1), ("group_position", 1)], partialFilterExpression=_GROUPED)),
@@ -108,6 +111,7 @@ INDEXES: tuple[tuple[str, IndexModel], ...] = (
     ("images", IndexModel([("organization_id", 1), ("created_at", 1)])),
     ("images", IndexModel([("organization_id", 1), ("sha256", 1)])),
     ("rerenders", IndexModel("due_at", sparse=True)),
+    ("rerenders", IndexModel([("status", 1), ("due_at", 1)], partialFilterExpression=_OPEN)),
     ("users", IndexModel("organization_id")),
 )
 
