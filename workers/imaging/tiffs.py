@@ -28,6 +28,7 @@ _SIZES = {
     18: 8,
 }
 _NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_SIGNED = {9: "i", 17: "q"}
 _MOST_DIRECTORIES, _MOST_ENTRIES, _MOST_VALUES = 64, 4096, 1_000_000
 _UNREADABLE = (struct.error, OverflowError)
 _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANAR, _SUB_IFDS, _FORMAT, _DNG = 258, 259, 262, 284, 330, 339, 50706
@@ -148,9 +149,11 @@ def _classic(data: bytes) -> bytes:
         size = _SIZES.get(kind, 1) * amount
         place = entry + 12 if size <= 8 else struct.unpack_from(">Q", data, entry + 12)[0]
         value = data[place : place + size]
-        if kind in (16, 18):  # numbers of eight bytes, which a TIFF does not know
-            value = struct.pack(f">{amount}I", *struct.unpack(f">{amount}Q", value))
-            kind = 4
+        if kind in (16, 17, 18):  # numbers of eight bytes, which a TIFF does not know
+            letters = _NUMBERS | _SIGNED
+            numbers = struct.unpack(f">{amount}{letters[kind]}", value)
+            kind = 9 if min(numbers, default=0) < 0 else 4
+            value = struct.pack(f">{amount}{letters[kind]}", *numbers)
         if len(value) > 4:
             here = start + length + len(behind)
             behind += value + b"\0" * (len(value) % 2)

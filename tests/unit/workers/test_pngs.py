@@ -36,7 +36,16 @@ def test_a_wrong_checksum_besides_the_picture_is_passed_over(kind: bytes, behind
     assert found.variants[0].data == seen(png()).variants[0].data
 
 
-def test_a_wrong_checksum_of_the_picture_is_damage() -> None:
+def test_a_wrong_checksum_of_whole_pixels_is_passed_over() -> None:
+    """They are packed with a checksum of their own, which is right: it is shown as with the right one."""
+    data = bytearray(png())
+    at = data.index(b"IDAT")
+    (length,) = struct.unpack_from(">I", data, at - 4)
+    data[at + 4 + length] ^= 0xFF
+    assert seen(bytes(data)).variants[0].data == seen(png()).variants[0].data
+
+
+def test_a_byte_of_the_picture_that_was_not_written_is_damage() -> None:
     """A byte of the pixels that is not what was written."""
     data = bytearray(png())
     at = data.index(b"IDAT") + 60

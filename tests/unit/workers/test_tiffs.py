@@ -39,6 +39,7 @@ def tiff(
     compression: int = 1,
     kind: int = 1,
     big: bool = False,
+    offset: int | None = None,
     more: Sequence[tuple[int, int, list[int]]] = (),
     photometric: int | None = None,
 ) -> bytes:
@@ -62,7 +63,7 @@ def tiff(
         (258, 3, [bits] * amount),
         (259, 3, [compression]),
         (262, 3, [photometric if photometric is not None else 2 if amount > 1 else 1]),
-        (273, 16 if big else 4, offsets),
+        (273, offset or (16 if big else 4), offsets),
         (277, 3, [amount]),
         (278, 4, [ROWS]),
         (279, 4, [len(each) for each in strips]),
@@ -74,7 +75,7 @@ def tiff(
     entries, behind = b"", b""
     end = at + (8 if big else 2) + len(tags) * (20 if big else 12) + room
     for tag, type_, values in sorted(tags):
-        data = struct.pack(order + {1: "B", 3: "H", 4: "I", 16: "Q"}[type_] * len(values), *values)
+        data = struct.pack(order + {1: "B", 3: "H", 4: "I", 16: "Q", 17: "q"}[type_] * len(values), *values)
         if len(data) > room:
             place, behind = end + len(behind), behind + data + b"\0" * (len(data) % 2)
             data = struct.pack(order + word, place)
@@ -128,6 +129,18 @@ def test_a_bigtiff_is_read_in_either_order(order: str, bits: int, planar: bool) 
     assert pixels(tiff(planes, bits=bits, order=order, big=True, planar=planar)) == list(
         zip(*COLOURS, strict=True)
     )
+
+
+@pytest.mark.parametrize("offset", [4, 16, 17])
+def test_a_big_endian_bigtiff_may_write_its_numbers_in_any_way(offset: int) -> None:
+    """Four bytes, eight, or eight with a sign: it is where its pixels are that counts."""
+    assert pixels(tiff(COLOURS, order=">", big=True, offset=offset)) == list(zip(*COLOURS, strict=True))
+
+
+def test_a_number_below_zero_in_a_bigtiff_spoils_no_picture() -> None:
+    """What some other tag says with a sign stays what it is."""
+    data = tiff(COLOURS, order=">", big=True, more=[(65_000, 17, [-1, 2])])
+    assert pixels(data) == list(zip(*COLOURS, strict=True))
 
 
 @pytest.mark.parametrize("order", "<>")
