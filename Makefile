@@ -66,6 +66,7 @@ bench: bench/.venv/made ## Measure the door, the line, growth and fetching, with
 	@$(VENV)/python -m bench.door
 	@$(VENV)/python -m bench.line
 	@$(VENV)/python -m bench.growth
+	@$(VENV)/python -m bench.idle
 	@$(VENV)/python -m bench.fetch
 
 bench-quick: bench/.venv/made ## The same in small, within 3 minutes

@@ -90,6 +90,8 @@ class Leases:
                 if stop.is_set() and not self.interrupted:
                     # Said at the second look: at the first it may just have ended, and be about to be let go.
                     log.warning("claim lost", stage=claim.stage.name, id=claim.id, fence=claim.fence)
+                    with self._lock:
+                        self._held.pop((claim.id, claim.fence), None)
                 elif not ledger.renew(claim, now=self._clock(), lease=self._lease):
                     stop.set()
             for ledger, claim in owed:

@@ -1,4 +1,4 @@
-"""Name the states of an import, for whoever speaks of them without asking the store."""
+"""Name the states of an import, without loading what asks the store."""
 
 from __future__ import annotations
 

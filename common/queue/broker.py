@@ -141,8 +141,8 @@ def consumer(client: redis.Redis, middleware: list[Middleware]) -> SturdyBroker:
     """Build the broker of a worker process.
 
     `CurrentMessage` puts the message's id within reach of the log, `DeadLetters` keeps alien messages
-    where an operator finds them, `WorkerKnown` lets it take messages and ends that at a stop; `middleware` is what the worker
-    adds (it learns of its start and its shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit
+    where an operator finds them, `WorkerKnown` lets it take messages and ends that at a stop; `middleware` is what
+    the worker adds (it learns of its start and its shutdown by it). Left out on purpose: Retries, AgeLimit, TimeLimit
     (an exception thrown into C code arrives when it is too late; renders are bounded by killing a child,
     fetches by a deadline), Callbacks, Pipelines, Results, Prometheus.
     """

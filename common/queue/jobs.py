@@ -1,8 +1,8 @@
 """Define what may be asked of the workers. Importing this pulls in no worker code.
 
 A job says only "look at X now". What it says of X beside its id is a hint that is held against the document, so a
-lost, doubled, late or alien message is harmless, and messages of any release stay readable. The actor names are promises kept in messages that
-wait in Redis: never derive them from a function, and rename them only in three deploys.
+lost, doubled, late or alien message is harmless, and messages of any release stay readable. The actor names are
+promises kept in messages that wait in Redis: never derive them from a function, and rename them only in three deploys.
 
 Jobs with a `stage` are dispatched for documents of that stage (see `dispatch.py`).
 """
@@ -77,7 +77,7 @@ def message(job: Job) -> dramatiq.Message[None]:
 
 
 def template(job: type[Job]) -> str:
-    """Return the message of a job as a format of its document's and organization's ids, twice its own, and the time in ms.
+    """Return the message of a job as a format: of its document's id, its organization's, twice its own, the time in ms.
 
     It is dramatiq's own encoding, filled by the script that enqueues it.
     """

@@ -1,6 +1,6 @@
 """Let few do something at once, all processes together, by places that nobody can leak.
 
-A place is held by a lease in a sorted set, which its holder may prolong; whoever is killed loses it with its lease.
+A place is held by a lease in a sorted set, which its holder may prolong; a process that is killed loses it with its lease.
 """
 
 from __future__ import annotations
