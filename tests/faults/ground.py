@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import pymongo
 import redis
 
+from common.documents.statuses import OPEN
 from common.queue.jobs import QUEUES
 from tests.journey.sandboxes import register
 from tests.proxy import FAIR, Proxy
@@ -167,6 +168,10 @@ class Ground:
             proxy.be(FAIR)
         world = self.world
         world.rest(seconds=HEAL_SECONDS)
+        # One that was written while its answer was lost was never told to anybody; it ends like all others.
+        world.until(
+            lambda: not world.db.imports.count_documents({"status": {"$in": OPEN}}), seconds=HEAL_SECONDS
+        )
         world.idle(seconds=HEAL_SECONDS)
         # The place of an import that ended while Redis was away is given free by the sweeper, some seconds later.
         world.until(
